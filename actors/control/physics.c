@@ -1,0 +1,124 @@
+#include "actors/control/physics.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PI 3.14159265358979323846
+
+struct guard {
+  jmp_buf back;
+  char text[256];
+  struct guard *outer;
+};
+
+/* MuJoCo's hooks take no context, so the innermost guard of a thread has to be found from here. */
+static _Thread_local struct guard *innermost;
+
+static void on_error(const char *text) {
+  struct guard *g = innermost;
+  if (g == NULL)
+    abort(); /* our bug: MuJoCo was entered without a guard, and the hook must not return */
+  snprintf(g->text, sizeof(g->text), "%s", text);
+  longjmp(g->back, 1);
+}
+
+/* Numerical warnings are read from the data's counters; the texts have no reader. */
+static void on_warning(const char *text) {
+  (void)text;
+}
+
+void pmp_physics_hooks_install(void) {
+  mju_user_error = on_error;
+  mju_user_warning = on_warning;
+}
+
+enum pmp_err pmp_physics_guard(void (*fn)(void *arg), void *arg, struct pmp_errmsg *msg) {
+  struct guard g;
+  g.text[0] = '\0';
+  g.outer = innermost;
+  innermost = &g;
+  if (setjmp(g.back) != 0) {
+    innermost = g.outer;
+    return pmp_fail(msg, PMP_EINTERNAL, "MuJoCo: %s", g.text);
+  }
+  fn(arg);
+  innermost = g.outer;
+  return PMP_OK;
+}
+
+void pmp_physics_forward_passive(struct pmp_physics *p) {
+  mj_forward(p->passive, p->d);
+}
+
+void pmp_physics_advance(struct pmp_physics *p, int substeps) {
+  const mjModel *m = p->m;
+  mjData *d = p->d;
+  if (m->opt.integrator == mjINT_RK4) {
+    for (int i = 0; i < substeps; i++) mj_step(m, d);
+    mj_kinematics(m, d); /* rewards and observations of these tasks need no more */
+    return;
+  }
+  /* The second half of a step comes first, so that a control step ends with fresh positions and
+   * velocities. */
+  mj_step2(m, d);
+  for (int i = 1; i < substeps; i++) mj_step(m, d);
+  mj_step1(m, d);
+}
+
+bool pmp_physics_warned(const mjData *d) {
+  for (int i = 0; i < mjNWARNING; i++)
+    if (d->warning[i].number != 0) return true;
+  return false;
+}
+
+void pmp_physics_clear_warnings(mjData *d) {
+  memset(d->warning, 0, sizeof(d->warning));
+}
+
+void pmp_physics_draw_joints(struct pmp_physics *p, const struct pmp_draw *draw) {
+  const mjModel *m = p->m;
+  for (int j = 0; j < (int)m->njnt; j++) {
+    double *q = p->d->qpos + m->jnt_qposadr[j];
+    int type = m->jnt_type[j];
+    if (type == mjJNT_FREE) {
+      double norm = 0.0;
+      for (int i = 3; i < 7; i++) {
+        q[i] = pmp_draw_unit(draw);
+        norm += q[i] * q[i];
+      }
+      norm = sqrt(norm);
+      for (int i = 3; i < 7; i++) q[i] /= norm;
+    } else if (m->jnt_limited[j]) {
+      q[0] = pmp_draw_between(draw, m->jnt_range[2 * j], m->jnt_range[2 * j + 1]);
+    } else if (type == mjJNT_HINGE) {
+      q[0] = pmp_draw_between(draw, -PI, PI);
+    }
+  }
+}
+
+enum pmp_err pmp_physics_draw_joints_free(struct pmp_physics *p, const struct pmp_draw *draw,
+                                          int rounds_max) {
+  for (int round = 0; round < rounds_max; round++) {
+    pmp_physics_draw_joints(p, draw);
+    pmp_physics_forward_passive(p);
+    if (p->d->ncon == 0) return PMP_OK;
+  }
+  return PMP_EINTERNAL;
+}
+
+double pmp_distance(const double a[3], const double b[3]) {
+  double x = a[0] - b[0], y = a[1] - b[1], z = a[2] - b[2];
+  return sqrt(x * x + y * y + z * z);
+}
+
+void pmp_rotate_into(double out[3], const double mat[9], const double v[3]) {
+  for (int k = 0; k < 3; k++) out[k] = v[0] * mat[k] + v[1] * mat[3 + k] + v[2] * mat[6 + k];
+}
+
+void pmp_put(double **at, const double *v, int n) {
+  memcpy(*at, v, (size_t)n * sizeof(double));
+  *at += n;
+}

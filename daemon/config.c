@@ -1,0 +1,422 @@
+/* Values of the configuration: defaults, one key from text, printing, and what holds between keys. */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *field(struct pmp_config *c, const struct pmp_config_key *key) {
+  return (char *)c + key->offset;
+}
+
+static const void *field_const(const struct pmp_config *c, const struct pmp_config_key *key) {
+  return (const char *)c + key->offset;
+}
+
+static enum pmp_err fail_value(const struct pmp_config_key *k, const char *value, const char *want,
+                               struct pmp_errmsg *msg) {
+  return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is not %s", k->section, k->key, value, want);
+}
+
+static enum pmp_err parse_number(const struct pmp_config_key *k, const char *value, double *out,
+                                 struct pmp_errmsg *msg) {
+  if (k->nan && strcmp(value, k->nan) == 0) {
+    *out = NAN;
+    return PMP_OK;
+  }
+  char *end = NULL;
+  errno = 0;
+  const double v = strtod(value, &end);
+  if (end == value || *end != '\0' || !isfinite(v)) {
+    return fail_value(k, value, k->nan ? "a number or its word" : "a number", msg);
+  }
+  if (v < k->min || v > k->max) {
+    return pmp_fail(msg, PMP_EINVALID, "%s.%s: %s is out of range, allowed is %.10g to %.10g", k->section,
+                    k->key, value, k->min, k->max);
+  }
+  *out = v;
+  return PMP_OK;
+}
+
+static enum pmp_err parse_uint(const struct pmp_config_key *k, const char *value, uint64_t *out,
+                               struct pmp_errmsg *msg) {
+  double v = 0;
+  PMP_TRY(parse_number(k, value, &v, msg));
+  if (v != floor(v)) return fail_value(k, value, "a whole number", msg);
+  char *end = NULL;
+  errno = 0;
+  const uint64_t u = strtoull(value, &end, 10);
+  *out = (*end == '\0' && errno == 0) ? u : (uint64_t)v; /* "1e6" has no exact integer form */
+  return PMP_OK;
+}
+
+static enum pmp_err parse_enum(const struct pmp_config_key *k, const char *value, int64_t *out,
+                               struct pmp_errmsg *msg) {
+  int64_t index = 0;
+  for (const char *p = k->choices; p; index++) {
+    const char *bar = strchr(p, '|');
+    const size_t n = bar ? (size_t)(bar - p) : strlen(p);
+    if (strlen(value) == n && strncmp(p, value, n) == 0) {
+      *out = k->base + index;
+      return PMP_OK;
+    }
+    p = bar ? bar + 1 : NULL;
+  }
+  return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is none of %s", k->section, k->key, value, k->choices);
+}
+
+static enum pmp_err parse_list(const struct pmp_config_key *k, const char *value, struct pmp_config_list *out,
+                               struct pmp_errmsg *msg) {
+  char copy[PMP_CONFIG_TEXT_MAX];
+  if (strlen(value) >= sizeof copy) return fail_value(k, value, "a list", msg);
+  snprintf(copy, sizeof copy, "%s", value);
+  struct pmp_config_list list = {0};
+  char *save = NULL;
+  for (char *tok = strtok_r(copy, "[], ", &save); tok; tok = strtok_r(NULL, "[], ", &save)) {
+    if (list.count == PMP_CONFIG_LIST_MAX) {
+      return pmp_fail(msg, PMP_EINVALID, "%s.%s: more than %d items", k->section, k->key, PMP_CONFIG_LIST_MAX);
+    }
+    PMP_TRY(parse_uint(k, tok, &list.item[list.count], msg));
+    list.count++;
+  }
+  *out = list;
+  return PMP_OK;
+}
+
+static enum pmp_err set_key(struct pmp_config *c, const struct pmp_config_key *k, const char *value,
+                            struct pmp_errmsg *msg) {
+  void *at = field(c, k);
+  switch (k->type) {
+  case PMP_CONFIG_BOOL:
+    if (strcmp(value, "true") != 0 && strcmp(value, "false") != 0) {
+      return fail_value(k, value, "true or false", msg);
+    }
+    *(bool *)at = value[0] == 't';
+    return PMP_OK;
+  case PMP_CONFIG_UINT:
+    return parse_uint(k, value, at, msg);
+  case PMP_CONFIG_FLOAT:
+    return parse_number(k, value, at, msg);
+  case PMP_CONFIG_TEXT:
+    if (strlen(value) >= PMP_CONFIG_TEXT_MAX) {
+      return pmp_fail(msg, PMP_EINVALID, "%s.%s: longer than %d bytes", k->section, k->key,
+                      PMP_CONFIG_TEXT_MAX - 1);
+    }
+    snprintf(at, PMP_CONFIG_TEXT_MAX, "%s", value);
+    return PMP_OK;
+  case PMP_CONFIG_ENUM:
+    return parse_enum(k, value, at, msg);
+  case PMP_CONFIG_LIST:
+    return parse_list(k, value, at, msg);
+  }
+  return PMP_EINTERNAL;
+}
+
+/* The known path nearest to a mistyped one, by edit distance; NULL when nothing is near. */
+static const struct pmp_config_key *nearest_key(const char *path) {
+  size_t count = 0, best = 4;
+  const struct pmp_config_key *keys = pmp_config_keys(&count), *found = NULL;
+  const size_t n = strlen(path);
+  for (size_t i = 0; i < count && n < 64; i++) {
+    char name[96];
+    const size_t m = (size_t)snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].key);
+    size_t row[97];
+    for (size_t j = 0; j <= m; j++) row[j] = j;
+    for (size_t a = 1; a <= n; a++) {
+      size_t diagonal = row[0];
+      row[0] = a;
+      for (size_t j = 1; j <= m; j++) {
+        const size_t up = row[j];
+        size_t v = diagonal + (path[a - 1] != name[j - 1]);
+        if (up + 1 < v) v = up + 1;
+        if (row[j - 1] + 1 < v) v = row[j - 1] + 1;
+        diagonal = up;
+        row[j] = v;
+      }
+    }
+    if (row[m] < best) {
+      best = row[m];
+      found = &keys[i];
+    }
+  }
+  return found;
+}
+
+enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *value,
+                            struct pmp_errmsg *msg) {
+  const struct pmp_config_key *k = pmp_config_find(path);
+  if (k) return set_key(c, k, value, msg);
+  const struct pmp_config_key *near = nearest_key(path);
+  if (near) {
+    return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; did you mean %s.%s?", path, near->section,
+                    near->key);
+  }
+  return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; pmpod --print-defaults lists them all", path);
+}
+
+void pmp_config_defaults(struct pmp_config *c) {
+  memset(c, 0, sizeof *c);
+  size_t count = 0;
+  const struct pmp_config_key *keys = pmp_config_keys(&count);
+  for (size_t i = 0; i < count; i++) {
+    struct pmp_errmsg msg;
+    if (set_key(c, &keys[i], keys[i].fallback, &msg) != PMP_OK) abort(); /* the table itself is wrong */
+  }
+}
+
+void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *k, char *out, size_t size) {
+  const void *at = field_const(c, k);
+  switch (k->type) {
+  case PMP_CONFIG_BOOL:
+    snprintf(out, size, "%s", *(const bool *)at ? "true" : "false");
+    return;
+  case PMP_CONFIG_UINT:
+    snprintf(out, size, "%" PRIu64, *(const uint64_t *)at);
+    return;
+  case PMP_CONFIG_FLOAT: {
+    const double v = *(const double *)at;
+    if (isnan(v)) {
+      snprintf(out, size, "%s", k->nan ? k->nan : "nan");
+      return;
+    }
+    for (int digits = 6; digits <= 17; digits++) { /* the shortest text that reads back equal */
+      snprintf(out, size, "%.*g", digits, v);
+      if (strtod(out, NULL) == v) return;
+    }
+    return;
+  }
+  case PMP_CONFIG_TEXT:
+    snprintf(out, size, "%s", (const char *)at);
+    return;
+  case PMP_CONFIG_ENUM: {
+    const char *p = k->choices;
+    for (int64_t i = k->base; i < *(const int64_t *)at && p; i++) {
+      p = strchr(p, '|');
+      if (p) p++;
+    }
+    const char *bar = p ? strchr(p, '|') : NULL;
+    snprintf(out, size, "%.*s", p ? (int)(bar ? bar - p : (long)strlen(p)) : 0, p ? p : "");
+    return;
+  }
+  case PMP_CONFIG_LIST: {
+    const struct pmp_config_list *list = at;
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (uint64_t i = 0; i < list->count && used < size; i++) {
+      used += (size_t)snprintf(out + used, size - used, "%s%" PRIu64, i ? ", " : "", list->item[i]);
+    }
+    if (used < size) snprintf(out + used, size - used, "]");
+    return;
+  }
+  }
+}
+
+static void print_range(const struct pmp_config_key *k, FILE *out) {
+  if (k->type == PMP_CONFIG_ENUM) {
+    fprintf(out, "%s", k->choices);
+  } else if (k->type == PMP_CONFIG_BOOL) {
+    fprintf(out, "true|false");
+  } else if (k->type == PMP_CONFIG_TEXT) {
+    fprintf(out, "text");
+  } else {
+    fprintf(out, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min, k->max,
+            k->nan ? ", or " : "", k->nan ? k->nan : "");
+  }
+}
+
+void pmp_config_print(const struct pmp_config *c, FILE *out) {
+  size_t count = 0;
+  const struct pmp_config_key *keys = pmp_config_keys(&count);
+  const char *section = "";
+  for (size_t i = 0; i < count; i++) {
+    const struct pmp_config_key *k = &keys[i];
+    if (strcmp(section, k->section) != 0) fprintf(out, "%s%s:\n", i ? "\n" : "", k->section);
+    section = k->section;
+    char value[PMP_CONFIG_TEXT_MAX];
+    pmp_config_get(c, k, value, sizeof value);
+    fprintf(out, "  # %s (", k->doc);
+    print_range(k, out);
+    const char *quote = k->type == PMP_CONFIG_TEXT ? "\"" : "";
+    fprintf(out, "%s)\n  %s: %s%s%s\n", k->live ? "; live" : "", k->key, quote, value, quote);
+  }
+}
+
+void pmp_config_print_markdown(FILE *out) {
+  size_t count = 0;
+  const struct pmp_config_key *keys = pmp_config_keys(&count);
+  const char *section = "";
+  for (size_t i = 0; i < count; i++) {
+    const struct pmp_config_key *k = &keys[i];
+    if (strcmp(section, k->section) != 0) {
+      fprintf(out, "\n## %s\n\n| key | default | allowed | live | meaning |\n| --- | --- | --- | --- | --- |\n",
+              k->section);
+    }
+    section = k->section;
+    fprintf(out, "| `%s` | `%s` | ", k->key, k->fallback[0] ? k->fallback : "\"\"");
+    if (k->choices) { /* a bare | would end the cell */
+      for (const char *p = k->choices; *p; p++) fputs(*p == '|' ? ", " : (char[]){*p, 0}, out);
+    } else if (k->type == PMP_CONFIG_BOOL) {
+      fputs("true, false", out);
+    } else {
+      print_range(k, out);
+    }
+    fprintf(out, " | %s | %s |\n", k->live ? "yes" : "", k->doc);
+  }
+}
+
+static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *msg) {
+  const bool critic = c->label.judge == PMP_JUDGE_CRITIC;
+  if (critic && c->spec.shape != PMP_SHAPE_TRAJECTORIES) {
+    return pmp_fail(msg, PMP_EINVALID, "label.judge: critic needs spec.shape: trajectories");
+  }
+  if (!critic && c->spec.shape == PMP_SHAPE_TRAJECTORIES) {
+    return pmp_fail(msg, PMP_EINVALID, "spec.shape: trajectories needs label.judge: critic");
+  }
+  if (c->spec.observation.count == 0 && (critic || c->policy.network)) {
+    return pmp_fail(msg, PMP_EINVALID,
+                    "spec.observation is []: then policy.network must be false and the judge not the critic");
+  }
+  if (c->spec.observation.count > 0 && !c->policy.network) {
+    return pmp_fail(msg, PMP_EINVALID, "policy.network: false needs spec.observation: []");
+  }
+  if (c->spec.action_low >= c->spec.action_high) {
+    return pmp_fail(msg, PMP_EINVALID, "spec.action_low must be below spec.action_high");
+  }
+  if (isnan(c->objective.beta_mean) != isnan(c->objective.beta_std)) {
+    return pmp_fail(msg, PMP_EINVALID, "objective.beta_mean and objective.beta_std belong together: give both or none");
+  }
+  if (c->run.lockstep && c->label.judge == PMP_JUDGE_PEOPLE) {
+    return pmp_fail(msg, PMP_EINVALID, "run.lockstep: people have no lockstep; use judge actor or critic");
+  }
+  return PMP_OK;
+}
+
+enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
+  PMP_TRY(check_spec(c, msg));
+  const double insert = c->learner.samples_per_insert * (double)c->limits.chunk_rows;
+  const double least = 2 * fmax((double)c->learner.batch, insert);
+  if (c->learner.tolerance == 0) c->learner.tolerance = least;
+  if (c->learner.tolerance < least) {
+    return pmp_fail(msg, PMP_EINVALID,
+                    "learner.tolerance: %.10g is below 2 max(batch, samples_per_insert * limits.chunk_rows) = %.10g",
+                    c->learner.tolerance, least);
+  }
+  if (c->store.capacity_rows < 2 * c->learner.capacity && c->store.capacity_rows != 0) {
+    return pmp_fail(msg, PMP_EINVALID,
+                    "store.capacity_rows: %" PRIu64 " is below twice learner.capacity (%" PRIu64 ")",
+                    c->store.capacity_rows, c->learner.capacity);
+  }
+  if (c->learner.capacity < c->learner.batch || c->learner.capacity < c->learner.min_size) {
+    return pmp_fail(msg, PMP_EINVALID, "learner.capacity must hold learner.batch and learner.min_size");
+  }
+  struct pmp_trainer_config t;
+  pmp_config_trainer(c, &t);
+  return pmp_trainer_check(&t, msg);
+}
+
+void pmp_config_spec(const struct pmp_config *c, struct pmp_spec *spec) {
+  memset(spec, 0, sizeof *spec);
+  snprintf(spec->task, sizeof spec->task, "%.*s", (int)sizeof spec->task - 1, c->spec.task);
+  spec->shape = (enum pmp_shape)c->spec.shape;
+  if (c->spec.observation.count > 0) {
+    spec->obs_parts = 1;
+    snprintf(spec->obs[0].name, sizeof spec->obs[0].name, "observation");
+    spec->obs[0].dtype = PMP_F32;
+    spec->obs[0].rank = (uint32_t)c->spec.observation.count;
+    for (uint32_t i = 0; i < spec->obs[0].rank; i++) spec->obs[0].shape[i] = c->spec.observation.item[i];
+  }
+  spec->action.kind = (enum pmp_action_kind)c->spec.action;
+  spec->action.dim = (uint32_t)c->spec.action_dim;
+  spec->action.low = (float)c->spec.action_low;
+  spec->action.high = (float)c->spec.action_high;
+  spec->action.bins = c->spec.action == PMP_ACTION_BINS ? (uint32_t)c->spec.action_bins : 0;
+}
+
+static void widths(const struct pmp_config_list *list, uint32_t *out, uint32_t *count) {
+  *count = (uint32_t)list->count;
+  for (uint64_t i = 0; i < list->count; i++) out[i] = (uint32_t)list->item[i];
+}
+
+static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
+  const bool gaussian = c->spec.action == PMP_ACTION_BOX;
+  struct pmp_dist *d = &t->policy.dist;
+  d->kind = gaussian ? PMP_DIST_DIAG_GAUSSIAN : PMP_DIST_CATEGORICAL;
+  d->dim = (uint32_t)c->spec.action_dim;
+  d->bins = gaussian ? 0 : (uint32_t)c->spec.action_bins;
+  d->split = !isnan(c->objective.beta_mean);
+  d->squash_mean = gaussian && c->policy.network && c->policy.squash_mean;
+  d->std_scale = c->policy.network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
+  d->std_min = (float)c->policy.std_min;
+  d->low = (float)c->spec.action_low;
+  d->high = (float)c->spec.action_high;
+  t->policy.obs = obs;
+  t->policy.network = c->policy.network;
+  if (c->policy.network) widths(&c->policy.hidden, t->policy.hidden, &t->policy.hidden_count);
+  t->policy.first_layer_norm = c->policy.network && c->policy.layer_norm;
+  t->policy.init_std = (float)c->policy.init_std;
+  t->policy.init_mean_range = (float)c->policy.init_mean_range;
+}
+
+static void trainer_critic(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
+  t->critic.obs = obs;
+  t->critic.act = (uint32_t)c->spec.action_dim;
+  widths(&c->critic.hidden, t->critic.hidden, &t->critic.hidden_count);
+  t->critic.first_layer_norm = c->policy.layer_norm;
+  t->critic.atoms = (uint32_t)c->critic.atoms;
+  t->critic.v_min = (float)c->critic.v_min;
+  t->critic.v_max = (float)c->critic.v_max;
+  t->value_samples = (uint32_t)c->critic.value_samples;
+  t->critic_target_period = (uint32_t)c->critic.target_period;
+}
+
+static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *t) {
+  snprintf(t->objective, sizeof t->objective, "%.31s", c->objective.name);
+  const bool split = !isnan(c->objective.beta_mean);
+  t->loss.alpha = (float)c->objective.alpha;
+  t->beta_auto = !split && isnan(c->objective.beta);
+  t->loss.beta[0] = split ? (float)c->objective.beta_mean : t->beta_auto ? 0.0f : (float)c->objective.beta;
+  t->loss.beta[1] = split ? (float)c->objective.beta_std : t->loss.beta[0];
+  t->loss.averaging = (enum pmp_averaging)c->objective.averaging;
+  t->guard = (enum pmp_guard)c->objective.guard;
+  t->kl_max = c->objective.kl_max;
+  t->policy_optim = (struct pmp_adam_config){.lr = (float)c->optim.lr,
+                                             .beta1 = (float)c->optim.beta1,
+                                             .beta2 = (float)c->optim.beta2,
+                                             .eps = (float)c->optim.eps,
+                                             .weight_decay = (float)c->optim.weight_decay,
+                                             .clip_norm = (float)c->optim.clip_norm};
+  t->critic_optim = t->policy_optim;
+  t->critic_optim.lr = (float)c->critic.lr;
+}
+
+void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t) {
+  memset(t, 0, sizeof *t);
+  struct pmp_spec spec;
+  pmp_config_spec(c, &spec);
+  const uint32_t obs = (uint32_t)pmp_spec_obs_size(&spec);
+  t->seed = c->run.seed;
+  t->threads = (int)c->learner.threads;
+  trainer_policy(c, obs, t);
+  t->judge = (enum pmp_judge)c->label.judge;
+  t->label_rule = (enum pmp_label_rule)c->label.rule;
+  t->label_k = (uint32_t)c->label.k;
+  t->label_samples = (uint32_t)c->label.samples;
+  trainer_loss(c, t);
+  if (t->judge == PMP_JUDGE_CRITIC) trainer_critic(c, obs, t);
+  t->refresh_period = (uint32_t)c->learner.refresh_period;
+  t->batch = (uint32_t)c->learner.batch;
+  t->kl_rows = (uint32_t)c->learner.kl_rows;
+  t->normalize_obs = c->learner.normalize_observations;
+  t->replay = (struct pmp_replay_config){
+      .shape = c->spec.shape == PMP_SHAPE_TRAJECTORIES ? PMP_REPLAY_TRAJECTORIES : PMP_REPLAY_OUTCOMES,
+      .sampler = (enum pmp_sampler)c->learner.sampler,
+      .obs = obs,
+      .act = (uint32_t)c->spec.action_dim,
+      .capacity = (size_t)c->learner.capacity,
+      .n_step = (uint32_t)c->learner.n_step,
+      .discount = (float)c->learner.discount,
+      .streams_max = (uint32_t)c->learner.streams,
+      .max_staleness = (uint32_t)c->learner.max_staleness,
+  };
+}

@@ -1,0 +1,178 @@
+/* Entries: chunks, verdicts and settings, as the loop hands them over and as the store gives them back. Both ways end in the same
+ * functions, so that a refilled ring is the ring that was. */
+#include "daemon/learn_internal.h"
+#include "proto/wire.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+/* A stream is an actor's name: its next instance, given its state, goes on in the middle of an episode. */
+static uint64_t stream_of(const char *actor) { return XXH3_64bits(actor, strlen(actor)); }
+
+void pmp_learn_count_trainable(struct pmp_learn *l) {
+  struct pmp_replay_stats s;
+  pmp_replay_stats(pmp_trainer_replay(l->trainer), &s);
+  pmp_limiter_trainable(l->config.limiter, s.trainable);
+}
+
+static enum pmp_err arena_for(struct pmp_learn *l, size_t bytes) {
+  if (l->arena.capacity >= bytes) {
+    pmp_arena_release(&l->arena, 0);
+    return PMP_OK;
+  }
+  pmp_arena_fini(&l->arena);
+  return pmp_arena_init(&l->arena, bytes);
+}
+
+/* Rows into the ring. filling: they are history that a checkpoint has counted already. */
+static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *rows, double each, bool filling,
+                             struct pmp_errmsg *msg) {
+  uint32_t trainable = 0;
+  PMP_TRY(pmp_replay_add(pmp_trainer_replay(l->trainer), rows, &trainable, msg));
+  if (!filling) pmp_limiter_arrive(l->config.limiter, trainable, each);
+  return PMP_OK;
+}
+
+static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chunk, const char *actor, uint64_t id,
+                                uint64_t commit, bool filling, struct pmp_errmsg *msg) {
+  struct pmp_replay_rows rows;
+  PMP_TRY(pmp_rows_from_chunk(l->config.spec, chunk, &l->arena, &rows));
+  rows.chunk = id;
+  rows.commit = commit;
+  rows.stream = stream_of(actor);
+  const bool people = l->config.config->label.judge == PMP_JUDGE_PEOPLE;
+  if (people && chunk->source != PMP_SOURCE_ACTOR) rows.ref_version = NULL; /* never grow stale */
+  return add_rows(l, &rows, NAN, filling, msg);
+}
+
+static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *chunk, uint64_t id, uint64_t commit,
+                                 const struct pmp_store_label *label, uint32_t labels, bool filling,
+                                 struct pmp_errmsg *msg) {
+  struct pmp_replay *ring = pmp_trainer_replay(l->trainer);
+  struct pmp_replay_rows all, one;
+  PMP_TRY(pmp_rows_from_chunk(l->config.spec, chunk, &l->arena, &all));
+  all.chunk = id;
+  all.commit = commit;
+  all.ref_version = NULL; /* people's verdicts do not grow stale */
+  const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
+  for (uint32_t i = 0; i < labels; i++) {
+    bool known = false;
+    const struct pmp_row_id row = {.chunk = id, .row = label[i].row};
+    PMP_TRY(pmp_replay_relabel(ring, row, label[i].label, label[i].weight, &known));
+    /* Whether a row enters now is a matter of its history alone, not of what happens to be in memory. */
+    if (label[i].before != 0 || label[i].label == 0 || label[i].row >= chunk->rows) continue;
+    if (known) continue;
+    const size_t mark = pmp_arena_mark(&l->arena);
+    PMP_TRY(pmp_rows_one(&all, obs, l->config.spec->action.dim, label[i].row, label[i].label, label[i].weight,
+                         &l->arena, &one));
+    PMP_TRY(add_rows(l, &one, 0, filling, msg));
+    pmp_arena_release(&l->arena, mark);
+  }
+  if (labels > 0 && !filling) {
+    pmp_limiter_arrive(l->config.limiter, 1, l->config.config->learner.samples_per_verdict);
+  }
+  return PMP_OK;
+}
+
+static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const char *value, struct pmp_errmsg *msg) {
+  if (strcmp(key, "@refresh") == 0) {
+    pmp_trainer_refresh(l->trainer);
+    pmp_learn_count_trainable(l);
+    pmp_learn_publish(l);
+    return PMP_OK;
+  }
+  const double v = strtod(value, NULL);
+  if (strcmp(key, "learner.samples_per_insert") == 0) {
+    pmp_limiter_set_spi(l->config.limiter, v);
+    return PMP_OK;
+  }
+  struct pmp_trainer_live live;
+  pmp_trainer_live_get(l->trainer, &live);
+  if (strcmp(key, "optim.lr") == 0) {
+    live.lr = (float)v;
+  } else if (strcmp(key, "critic.lr") == 0) {
+    live.critic_lr = (float)v;
+  } else if (strcmp(key, "objective.alpha") == 0) {
+    live.alpha = (float)v;
+  } else if (strcmp(key, "objective.beta") == 0) {
+    live.beta[0] = live.beta[1] = (float)v;
+  } else if (strcmp(key, "objective.beta_mean") == 0) {
+    live.beta[0] = (float)v;
+  } else if (strcmp(key, "objective.beta_std") == 0) {
+    live.beta[1] = (float)v;
+  } else if (strcmp(key, "learner.refresh_period") == 0) {
+    live.refresh_period = (uint32_t)v;
+  } else {
+    return pmp_fail(msg, PMP_EINVALID, "%s is not a live setting", key);
+  }
+  return pmp_trainer_live_set(l->trainer, &live, msg);
+}
+
+static struct pmp_wire_limits stored_limits(void) {
+  /* What is in the store was accepted once, perhaps under other limits. */
+  struct pmp_wire_limits w = pmp_wire_limits_default();
+  w.message_bytes = (size_t)1 << 31;
+  w.chunk_rows = UINT32_MAX;
+  w.tensor_elements = UINT64_MAX >> 8;
+  return w;
+}
+
+static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t bytes, struct pmp_chunk *chunk,
+                                  struct pmp_errmsg *msg) {
+  const size_t row = pmp_rows_scratch(l->config.spec, 1);
+  const size_t rows = bytes / (l->config.spec->action.dim * sizeof(float)) + 1; /* at most */
+  struct pmp_wire_limits limits = stored_limits();
+  limits.arena_bytes = 4 * bytes + 65536;
+  PMP_TRY(arena_for(l, limits.arena_bytes + rows * row + 65536));
+  return pmp_wire_decode_chunk(data, bytes, l->config.spec, &limits, &l->arena, chunk, msg);
+}
+
+enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg) {
+  enum pmp_err err = PMP_OK;
+  const int64_t from = pmp_clock_mono(&l->config.clock);
+  if (in->kind == PMP_LEARN_CHUNK) {
+    err = arena_for(l, pmp_rows_scratch(l->config.spec, in->job->chunk.rows) + 65536);
+    if (err == PMP_OK) {
+      err = apply_chunk(l, &in->job->chunk, in->job->actor, in->job->id, in->commit, false, msg);
+    }
+    pmp_limiter_release(l->config.limiter, in->job->reserved);
+    l->env_steps += in->job->env_steps;
+  } else if (in->kind == PMP_LEARN_VERDICT) {
+    struct pmp_chunk chunk;
+    err = decode_stored(l, in->data, in->bytes, &chunk, msg);
+    if (err == PMP_OK) err = apply_labels(l, &chunk, in->chunk, in->commit, in->label, in->labels, false, msg);
+  } else {
+    err = apply_setting(l, in->key, in->value, msg);
+  }
+  l->commit = in->commit;
+  pmp_learn_count_trainable(l);
+  pthread_mutex_lock(&l->lock);
+  l->shown.entry_s += (double)(pmp_clock_mono(&l->config.clock) - from) / 1e9;
+  pthread_mutex_unlock(&l->lock);
+  return err;
+}
+
+enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e, bool filling, struct pmp_errmsg *msg) {
+  l->starved = false;
+  enum pmp_err err = PMP_OK;
+  struct pmp_chunk chunk;
+  switch (e->kind) {
+  case PMP_ENTRY_CHUNK:
+    PMP_TRY(decode_stored(l, e->data, e->bytes, &chunk, msg));
+    err = apply_chunk(l, &chunk, e->actor, e->chunk, e->commit, filling, msg);
+    if (!filling) l->env_steps += pmp_rows_count(&chunk, false).env_steps;
+    break;
+  case PMP_ENTRY_VERDICT:
+    if (e->labels == 0) break;
+    PMP_TRY(decode_stored(l, e->data, e->bytes, &chunk, msg));
+    err = apply_labels(l, &chunk, e->chunk, e->commit, e->label, e->labels, filling, msg);
+    break;
+  case PMP_ENTRY_SETTING: /* while filling: the checkpoint has it */
+    if (!filling) err = apply_setting(l, e->key, e->value, msg);
+    break;
+  }
+  if (!filling) l->commit = e->commit;
+  return err;
+}

@@ -1,0 +1,64 @@
+/* Shared by learn*.c only: the learner thread's own state. No other file includes it. */
+#ifndef PMP_DAEMON_LEARN_INTERNAL_H
+#define PMP_DAEMON_LEARN_INTERNAL_H
+
+#include "daemon/learn.h"
+#include "daemon/rows.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define PMP_STEP_NUMBERS 18
+
+struct pmp_learn {
+  struct pmp_learn_config config;
+  char store_path[600], checkpoint_dir[600]; /* what config points to */
+  struct pmp_ring in, out;
+  pthread_t thread;
+  bool started;
+  _Atomic bool abandon; /* the daemon gives up on the thread */
+
+  /* the thread's own */
+  struct pmp_trainer *trainer; /* owned */
+  const struct pmp_policy *policy;
+  struct pmp_arena arena; /* decoding while the ring is filled; expansion of rows */
+  uint64_t commit, env_steps;
+  bool paused, faulted, starved;
+  struct pmp_learn_in *head, *tail; /* entries not applied yet, in order */
+  struct pmp_learn_in *open_entry;  /* lockstep: applied, its steps not all done */
+  struct pmp_learn_in *stopping;
+  int64_t status_ns, window_ns, save_ns;
+  uint64_t window_steps, save_step;
+  double sum[PMP_STEP_NUMBERS];
+  uint64_t sum_n[PMP_STEP_NUMBERS];
+  struct pmp_store_checkpoint_row *kept; /* owned: what the folder of checkpoints holds */
+  uint32_t kept_count;
+
+  pthread_mutex_t lock; /* of shown */
+  struct pmp_learn_status shown;
+};
+
+/* learn.c */
+void pmp_learn_send(struct pmp_learn *l, struct pmp_learn_out *out);
+struct pmp_learn_out *pmp_learn_out_new(enum pmp_out_kind kind);
+void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err, const char *text);
+void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *detail);
+void pmp_learn_publish(struct pmp_learn *l);
+void pmp_learn_fail(struct pmp_learn *l, enum pmp_err err, const char *text);
+void pmp_learn_refresh_status(struct pmp_learn *l, bool now);
+void pmp_learn_state_set(struct pmp_learn *l, enum pmp_learn_state state, const char *reason);
+
+/* learn_entry.c: one entry, from the loop or from the store. */
+PMP_MUST_CHECK enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e, bool filling,
+                                             struct pmp_errmsg *msg);
+void pmp_learn_count_trainable(struct pmp_learn *l);
+
+/* learn_save.c */
+PMP_MUST_CHECK enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_learn_save(struct pmp_learn *l, struct pmp_errmsg *msg);
+void pmp_learn_save_if_due(struct pmp_learn *l);
+/* learn.c, for the load: the steps that an entry of a lockstep run owes. */
+PMP_MUST_CHECK enum pmp_err pmp_learn_catch_up(struct pmp_learn *l, struct pmp_errmsg *msg);
+
+#endif

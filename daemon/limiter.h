@@ -1,0 +1,48 @@
+/* The rate limiter: one running number D that ties rows trained on to rows that came in (protocol.md, "Rate limiting").
+ *
+ * D grows by n * samples_per_insert when n trainable rows beyond min_size arrive and falls by each step's rows. Admission
+ * reserves; the learner settles. Any thread; a mutex, never held for long. */
+#ifndef PMP_DAEMON_LIMITER_H
+#define PMP_DAEMON_LIMITER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pmp_limiter {
+  pthread_mutex_t lock;
+  double d, reserved;    /* rows */
+  double spi, tolerance; /* samples per insert; rows */
+  uint64_t need;         /* max(min_size, batch) */
+  uint64_t min_size, batch;
+  uint64_t trainable;    /* now */
+  uint64_t arrived;      /* trainable rows ever */
+  bool lockstep, people;
+};
+
+void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint64_t min_size, uint64_t batch,
+                      bool lockstep, bool people);
+void pmp_limiter_fini(struct pmp_limiter *l);
+/* Loop: may n further trainable rows come in now? Reserves room for them when the answer is yes. In lockstep always yes. */
+bool pmp_limiter_admit(struct pmp_limiter *l, uint64_t n);
+/* The n rows of an admission are settled or will not come (failed commit, duplicate): their reservation is given back. */
+void pmp_limiter_release(struct pmp_limiter *l, uint64_t n);
+/* Learner: n rows became trainable (worth `each` rows of training; NaN: samples_per_insert). */
+void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each);
+/* Learner: rows that can be drawn now. */
+void pmp_limiter_trainable(struct pmp_limiter *l, uint64_t n);
+/* Learner: may it step? */
+bool pmp_limiter_may_step(struct pmp_limiter *l);
+/* Learner: a step of `rows` rows was made. */
+void pmp_limiter_stepped(struct pmp_limiter *l, uint64_t rows);
+/* Later rows only. */
+void pmp_limiter_set_spi(struct pmp_limiter *l, double spi);
+/* For checkpoints and status. */
+struct pmp_limiter_state {
+  double d, reserved, spi;
+  uint64_t arrived, trainable;
+};
+void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s);
+void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, uint64_t arrived);
+
+#endif

@@ -1,0 +1,281 @@
+/* status, history, events, report. A status is put together from what the loop owns and from copies that the other threads
+ * keep ready: it waits for nobody. */
+#include "daemon/server.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define NUMBERS_MAX 160
+#define TEXTS_MAX 16
+
+struct list {
+  struct pmp_number *number;
+  uint32_t numbers;
+  struct pmp_text *text;
+  uint32_t texts;
+};
+
+static void num(struct list *l, const char *name, double value) {
+  if (l->numbers < NUMBERS_MAX && isfinite(value)) l->number[l->numbers++] = (struct pmp_number){name, value};
+}
+
+static void text(struct list *l, const char *name, const char *value) {
+  if (l->texts < TEXTS_MAX) l->text[l->texts++] = (struct pmp_text){name, value};
+}
+
+static const char *state_name(const struct pmp_server *s, const struct pmp_learn_status *ls,
+                              const struct pmp_store_stats *st) {
+  static const char *const name[] = {"loading", "running", "waiting", "paused", "finished", "failed"};
+  if (s->stopping) return "stopping";
+  if (st->health == PMP_STORE_FULL) return "disk_full";
+  if (st->health == PMP_STORE_REOPENING) return "store_reopening";
+  return name[ls->state];
+}
+
+static int64_t loop_cpu_ns(void) {
+  struct timespec ts;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static void learner_numbers(struct list *l, const struct pmp_learn_status *ls, const struct pmp_limiter_state *lim) {
+  num(l, "learner.steps", (double)ls->steps);
+  num(l, "learner.version", (double)ls->version);
+  num(l, "learner.commit", (double)ls->commit);
+  num(l, "learner.checkpoint_step", (double)ls->checkpoint_step);
+  num(l, "learner.checkpoints", (double)ls->checkpoints);
+  num(l, "learner.checkpoint_failures", (double)ls->checkpoint_failures);
+  num(l, "learner.accepted_total", ls->accepted);
+  num(l, "learner.rejected_total", ls->rejected);
+  num(l, "learner.unlabelled_total", ls->unlabelled);
+  num(l, "learner.guard_skipped_rejected", (double)ls->skipped_rejected);
+  num(l, "learner.guard_skipped_steps", (double)ls->skipped_steps);
+  num(l, "learner.cpu_s", (double)ls->cpu_ns / 1e9);
+  num(l, "learner.gemm_s", (double)ls->gemm_ns / 1e9);
+  num(l, "learner.gemm_gflop", (double)ls->gemm_flops / 1e9);
+  num(l, "learner.entry_s", ls->entry_s);
+  num(l, "learner.lr", ls->live.lr);
+  num(l, "learner.alpha", ls->live.alpha);
+  num(l, "learner.beta_0", ls->live.beta[0]);
+  num(l, "learner.beta_1", ls->live.beta[1]);
+  num(l, "learner.refresh_period", (double)ls->live.refresh_period);
+  num(l, "env.steps", (double)ls->env_steps);
+  num(l, "replay.trainable", (double)ls->replay.trainable);
+  num(l, "replay.pending", (double)ls->replay.pending);
+  num(l, "replay.evicted", (double)ls->replay.evicted);
+  num(l, "replay.broken", (double)ls->replay.broken);
+  num(l, "replay.stale", (double)ls->replay.stale_dropped);
+  num(l, "replay.accepted", (double)ls->replay.accepted);
+  num(l, "replay.rejected", (double)ls->replay.rejected);
+  num(l, "limiter.debt", lim->d);
+  num(l, "limiter.reserved", lim->reserved);
+  num(l, "limiter.samples_per_insert", lim->spi);
+  for (uint32_t i = 0; i < ls->lasts; i++) num(l, ls->last[i].name, ls->last[i].value);
+}
+
+static void store_numbers(struct list *l, const struct pmp_store_stats *st, int64_t cpu_ns) {
+  num(l, "store.rows", (double)st->rows);
+  num(l, "store.chunks", (double)st->chunks);
+  num(l, "store.bytes", (double)st->bytes);
+  num(l, "store.rows_total", (double)st->rows_total);
+  num(l, "store.labelled_rows", (double)st->labelled_rows);
+  num(l, "store.open_items", (double)st->open_items_rows);
+  num(l, "store.commits", (double)st->commits);
+  num(l, "store.operations", (double)st->ops);
+  num(l, "store.refused", (double)st->refused);
+  num(l, "store.sync_errors", (double)st->sync_errors);
+  num(l, "store.last_commit", (double)st->last_commit);
+  num(l, "store.deleted_rows", (double)st->deleted_rows);
+  num(l, "store.queue", (double)st->queue);
+  num(l, "store.queue_peak", (double)st->queue_peak);
+  num(l, "store.cpu_s", (double)cpu_ns / 1e9);
+}
+
+static void transport_numbers(struct list *l, struct pmp_server *s) {
+  struct pmp_transport_stats desk, data;
+  pmp_transport_stats(&s->desk, &desk);
+  pmp_transport_stats(&s->data, &data);
+  const struct pmp_counters *c = &s->count;
+  num(l, "rpc.requests", (double)c->requests);
+  num(l, "rpc.connections", (double)(desk.connections + data.connections));
+  num(l, "rpc.connections_refused", (double)(desk.connections_refused + data.connections_refused));
+  num(l, "rpc.connections_silent", (double)(desk.connections_silent + data.connections_silent));
+  num(l, "rpc.replies_lost", (double)(desk.replies_lost + data.replies_lost));
+  num(l, "rpc.sessions", (double)s->sessions.used);
+  num(l, "rpc.throttled", (double)s->sessions.throttled);
+  num(l, "rpc.refused_invalid", (double)c->refused_invalid);
+  num(l, "rpc.refused_too_large", (double)c->refused_too_large);
+  num(l, "rpc.refused_unauthenticated", (double)c->refused_unauthenticated);
+  num(l, "rpc.refused_forbidden", (double)c->refused_forbidden);
+  num(l, "rpc.refused_not_found", (double)c->refused_not_found);
+  num(l, "rpc.refused_conflict", (double)c->refused_conflict);
+  num(l, "rpc.refused_busy", (double)c->refused_busy);
+  num(l, "rpc.refused_unavailable", (double)c->refused_unavailable);
+  num(l, "rpc.refused_internal", (double)c->refused_internal);
+  num(l, "ingest.appends", (double)c->appends);
+  num(l, "ingest.rows", (double)c->append_rows);
+  num(l, "ingest.bytes", (double)c->append_bytes);
+  num(l, "ingest.duplicates", (double)c->duplicates);
+  num(l, "ingest.held", (double)s->held_count);
+  num(l, "ingest.holds", (double)c->holds);
+  num(l, "ingest.hold_busy", (double)c->hold_busy);
+  num(l, "ingest.open_items_busy", (double)c->open_items_busy);
+  num(l, "ingest.no_job_busy", (double)c->no_job_busy);
+  num(l, "desk.verdicts", (double)c->verdicts);
+  num(l, "desk.verdict_duplicates", (double)c->verdict_duplicates);
+  num(l, "desk.reports", (double)c->reports);
+  num(l, "weights.version", (double)pmp_publisher_version(&s->publisher));
+  num(l, "weights.published", (double)s->publisher.published);
+  num(l, "weights.kept", (double)s->publisher.count);
+  num(l, "weights.waiting", (double)s->publisher.waiters);
+}
+
+static void process_numbers(struct list *l, struct pmp_server *s) {
+  struct rusage ru;
+  getrusage(RUSAGE_SELF, &ru);
+  num(l, "process.uptime_s", (double)(pmp_clock_mono(&s->clock) - s->started_ns) / 1e9);
+  num(l, "process.cpu_s", (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+                              (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+  num(l, "process.loop_cpu_s", (double)loop_cpu_ns() / 1e9);
+  num(l, "process.rss_peak_bytes", (double)ru.ru_maxrss * 1024);
+  struct pmp_trainer_config t;
+  pmp_config_trainer(&s->config, &t);
+  num(l, "replay.bytes", (double)pmp_replay_bytes(&t.replay));
+}
+
+static uint32_t actor_rows(struct pmp_server *s, struct pmp_arena *a, struct pmp_actor_status **out) {
+  uint32_t n = 0;
+  struct pmp_actor_status *list = pmp_arena_zeroed(a, s->sessions.used, sizeof *list);
+  const int64_t now = pmp_clock_mono(&s->clock);
+  for (uint32_t i = 0; list && i < s->sessions.capacity && n < s->sessions.used; i++) {
+    const struct pmp_session *p = &s->sessions.slot[i];
+    if (!p->used || p->role != PMP_ROLE_ACTOR || p->fenced) continue;
+    struct pmp_number *value = pmp_arena_zeroed(a, p->reported_count, sizeof *value);
+    for (uint32_t k = 0; value && k < p->reported_count; k++) {
+      value[k] = (struct pmp_number){p->reported[k].name, p->reported[k].value};
+    }
+    list[n++] = (struct pmp_actor_status){.name = p->name,
+                                          .epoch = p->epoch,
+                                          .last_seq = p->last_seq,
+                                          .rows = p->rows,
+                                          .ref_version = p->ref_version,
+                                          .env_steps = p->env_steps,
+                                          .idle_ms = (now - p->last_ns) / 1000000,
+                                          .value = value,
+                                          .values = value ? p->reported_count : 0};
+  }
+  *out = list;
+  return n;
+}
+
+void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct pmp_status *q) {
+  struct pmp_arena *a = &call->out;
+  struct list l = {0};
+  if (pmp_call_arena(a, 65536 + (size_t)s->sessions.used * 1024) != PMP_OK ||
+      !(l.number = pmp_arena_array(a, NUMBERS_MAX, sizeof *l.number)) ||
+      !(l.text = pmp_arena_array(a, TEXTS_MAX, sizeof *l.text))) {
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
+    return;
+  }
+  struct pmp_learn_status *ls = pmp_arena_alloc(a, sizeof *ls);
+  struct pmp_store_stats *st = pmp_arena_alloc(a, sizeof *st);
+  if (!ls || !st) {
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
+    return;
+  }
+  struct pmp_limiter_state lim;
+  pmp_learn_status(s->learn, ls);
+  pmp_store_stats(s->store, st);
+  pmp_limiter_get(&s->limiter, &lim);
+  text(&l, "run_id", s->run_id);
+  text(&l, "run_name", s->config.run.name);
+  text(&l, "task", s->spec.task);
+  text(&l, "state", state_name(s, ls, st));
+  text(&l, "reason", st->health != PMP_STORE_HEALTHY ? st->reason : ls->reason);
+  text(&l, "desk_url", s->desk.url);
+  text(&l, "data_url", s->data.url);
+  text(&l, "dir", s->dir);
+  learner_numbers(&l, ls, &lim);
+  store_numbers(&l, st, pmp_store_cpu_ns(s->store));
+  transport_numbers(&l, s);
+  process_numbers(&l, s);
+  struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_STATUS};
+  struct pmp_actor_status *actors = NULL;
+  if (q->actors) reply.u.status.actors = actor_rows(s, a, &actors);
+  reply.u.status.actor = actors;
+  reply.u.status.number = l.number;
+  reply.u.status.numbers = l.numbers;
+  reply.u.status.text = l.text;
+  reply.u.status.texts = l.texts;
+  pmp_answer(s, call, &reply);
+}
+
+static void ask_reader(struct pmp_server *s, struct pmp_call *call) {
+  const enum pmp_err err = pmp_readers_post(s->reader, call, pmp_call_request(call));
+  if (err != PMP_OK) pmp_refuse(s, call, PMP_EBUSY, 100, "too many questions wait for the disk");
+}
+
+void pmp_serve_history(struct pmp_server *s, struct pmp_call *call, const struct pmp_history *q) {
+  (void)q;
+  ask_reader(s, call);
+}
+
+void pmp_serve_events(struct pmp_server *s, struct pmp_call *call, const struct pmp_events *q) {
+  (void)q;
+  ask_reader(s, call);
+}
+
+void pmp_query_answered(struct pmp_server *s) {
+  struct pmp_call *call = NULL;
+  struct pmp_reply reply;
+  while (pmp_readers_next(s->reader, &call, &reply)) pmp_answer(s, call, &reply);
+}
+
+static void remember(struct pmp_session *session, const struct pmp_number *v) {
+  uint32_t i = 0;
+  while (i < session->reported_count && strcmp(session->reported[i].name, v->name) != 0) i++;
+  if (i == PMP_REPORTED_MAX) return;
+  if (i == session->reported_count) session->reported_count++;
+  snprintf(session->reported[i].name, sizeof session->reported[i].name, "%s", v->name);
+  session->reported[i].value = v->value;
+}
+
+void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_report *r) {
+  struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_REPORT};
+  const uint64_t id = pmp_call_request(call)->request_id;
+  for (uint32_t i = 0; i < PMP_REPORT_IDS; i++) {
+    if (id == 0 || session->report_id[i] != id) continue;
+    s->count.report_duplicates++; /* the reply was lost, the report was not */
+    pmp_answer(s, call, &reply);
+    return;
+  }
+  if (r->count > PMP_REPORTED_MAX) {
+    pmp_refuse(s, call, PMP_ETOOLARGE, 0, "a report has at most %d numbers", PMP_REPORTED_MAX);
+    return;
+  }
+  struct pmp_learn_status ls;
+  pmp_learn_status(s->learn, &ls);
+  struct pmp_store_point point[PMP_REPORTED_MAX];
+  for (uint32_t i = 0; i < r->count; i++) {
+    const char *name = r->value[i].name;
+    if (name[0] == '\0' || strlen(name) > 40 || !isfinite(r->value[i].value)) {
+      pmp_refuse(s, call, PMP_EINVALID, 0, "report: a name has 1 to 40 bytes and its value is finite");
+      return;
+    }
+    snprintf(point[i].name, sizeof point[i].name, "actor.%s", name);
+    point[i].step = ls.steps;
+    point[i].env_steps = ls.env_steps;
+    point[i].wall_ns = pmp_clock_wall(&s->clock);
+    point[i].value = r->value[i].value;
+    remember(session, &r->value[i]);
+  }
+  session->ref_version = r->ref_version;
+  session->env_steps = r->env_steps;
+  session->report_id[session->report_next++ % PMP_REPORT_IDS] = id;
+  s->count.reports++;
+  pmp_server_metrics(s, point, r->count);
+  pmp_answer(s, call, &reply);
+}

@@ -1,0 +1,196 @@
+#include "daemon/reader.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVENTS_MAX 1000
+#define ARENA_BYTES ((size_t)8 << 20)
+
+struct question {
+  struct pmp_call *call;
+  struct pmp_request request;
+  struct pmp_reply reply;
+};
+
+struct pmp_readers {
+  struct pmp_reader_config config;
+  struct pmp_reader *db;
+  struct pmp_ring in, out;
+  pthread_t thread;
+  bool started;
+};
+
+static enum pmp_err fill_series(struct pmp_readers *r, const char *name, const struct pmp_history *q, struct pmp_arena *a,
+                                struct pmp_series *s, struct pmp_errmsg *msg) {
+  struct pmp_reader_point *points = NULL;
+  uint32_t n = 0;
+  uint32_t max = q->points_max ? q->points_max : r->config.points_max;
+  if (max > r->config.points_max) max = r->config.points_max;
+  PMP_TRY(pmp_reader_history(r->db, name, q->step_from, q->step_to, max, &points, &n, msg));
+  uint64_t *step = pmp_arena_array(a, n, sizeof *step), *env = pmp_arena_array(a, n, sizeof *env);
+  int64_t *wall = pmp_arena_array(a, n, sizeof *wall);
+  double *value = pmp_arena_array(a, n, sizeof *value);
+  enum pmp_err err = PMP_OK;
+  if (!step || !env || !wall || !value) {
+    err = pmp_fail(msg, PMP_ETOOLARGE, "too many points for one reply: ask for fewer series or points");
+    goto out;
+  }
+  for (uint32_t i = 0; i < n; i++) {
+    step[i] = points[i].step;
+    env[i] = points[i].env_steps;
+    wall[i] = points[i].wall_ns;
+    value[i] = points[i].value;
+  }
+  *s = (struct pmp_series){.name = name, .step = step, .env_steps = env, .wall_ns = wall, .value = value, .points = n};
+out:
+  free(points);
+  return err;
+}
+
+static const char *keep(struct pmp_arena *a, const char *text) {
+  const size_t n = strlen(text) + 1;
+  char *copy = pmp_arena_alloc(a, n);
+  if (copy) memcpy(copy, text, n);
+  return copy;
+}
+
+static enum pmp_err list_names(struct pmp_readers *r, struct pmp_arena *a, struct pmp_history_reply *reply,
+                               struct pmp_errmsg *msg) {
+  char(*names)[PMP_STORE_NAME_MAX] = NULL;
+  uint32_t n = 0;
+  PMP_TRY(pmp_reader_metrics(r->db, &names, &n, msg));
+  struct pmp_series *series = pmp_arena_zeroed(a, n, sizeof *series);
+  enum pmp_err err = series ? PMP_OK : PMP_ENOMEM;
+  for (uint32_t i = 0; err == PMP_OK && i < n; i++) {
+    series[i].name = keep(a, names[i]);
+    if (!series[i].name) err = PMP_ENOMEM;
+  }
+  free(names);
+  reply->series = series;
+  reply->count = n;
+  return err;
+}
+
+static enum pmp_err read_history(struct pmp_readers *r, const struct pmp_history *q, struct pmp_arena *a,
+                                 struct pmp_history_reply *reply, struct pmp_errmsg *msg) {
+  if (q->names == 0) return list_names(r, a, reply, msg);
+  struct pmp_series *series = pmp_arena_zeroed(a, q->names, sizeof *series);
+  if (!series) return PMP_ENOMEM;
+  for (uint32_t i = 0; i < q->names; i++) PMP_TRY(fill_series(r, q->name[i], q, a, &series[i], msg));
+  reply->series = series;
+  reply->count = q->names;
+  return PMP_OK;
+}
+
+struct event_list {
+  struct pmp_arena *arena;
+  struct pmp_event *event;
+  uint32_t count, max;
+};
+
+static enum pmp_err on_event(void *ctx, const struct pmp_reader_event *e) {
+  struct event_list *list = ctx;
+  if (list->count == list->max) return PMP_ETOOLARGE;
+  struct pmp_event *out = &list->event[list->count];
+  *out = (struct pmp_event){.id = e->id,
+                            .wall_ns = e->wall_ns,
+                            .who = keep(list->arena, e->who),
+                            .kind = keep(list->arena, e->kind),
+                            .detail = keep(list->arena, e->detail)};
+  if (!out->who || !out->kind || !out->detail) return PMP_ENOMEM;
+  list->count++;
+  return PMP_OK;
+}
+
+static enum pmp_err read_events(struct pmp_readers *r, const struct pmp_events *q, struct pmp_arena *a,
+                                struct pmp_events_reply *reply, struct pmp_errmsg *msg) {
+  struct event_list list = {.arena = a, .max = q->count && q->count < EVENTS_MAX ? q->count : EVENTS_MAX};
+  list.event = pmp_arena_zeroed(a, list.max, sizeof *list.event);
+  if (!list.event) return PMP_ENOMEM;
+  PMP_TRY(pmp_reader_events(r->db, q->after, list.max, on_event, &list, msg));
+  reply->event = list.event;
+  reply->count = list.count;
+  return PMP_OK;
+}
+
+static void answer(struct pmp_readers *r, struct question *q) {
+  struct pmp_errmsg msg = {{0}};
+  struct pmp_arena *a = &q->call->out;
+  q->reply.verb = q->request.verb;
+  enum pmp_err err = pmp_call_arena(a, ARENA_BYTES);
+  if (err == PMP_OK) {
+    err = q->request.verb == PMP_VERB_HISTORY
+              ? read_history(r, &q->request.u.history, a, &q->reply.u.history, &msg)
+              : read_events(r, &q->request.u.events, a, &q->reply.u.events, &msg);
+  }
+  if (err == PMP_OK) return;
+  memset(&q->reply, 0, sizeof q->reply);
+  q->reply.code = err <= PMP_EINTERNAL ? err : PMP_EINTERNAL;
+  q->reply.message = keep(a, msg.text[0] ? msg.text : pmp_err_name(err));
+  if (!q->reply.message) q->reply.message = "out of memory";
+  pmp_log_write(r->config.log, PMP_LOG_WARN, "PMP-READER", "error=%s reason=\"%s\"", pmp_err_name(err), msg.text);
+}
+
+static void *reader_main(void *arg) {
+  struct pmp_readers *r = arg;
+  void *item = NULL;
+  while (pmp_ring_pop(&r->in, &item, -1) == PMP_OK) {
+    answer(r, item);
+    if (pmp_ring_push(&r->out, item) != PMP_OK) free(item); /* as large as `in` and one more: only when closing */
+    r->config.wake(r->config.wake_ctx);
+  }
+  return NULL;
+}
+
+enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader_config *config, struct pmp_errmsg *msg) {
+  struct pmp_readers *r = calloc(1, sizeof *r);
+  if (!r) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
+  r->config = *config;
+  enum pmp_err err = pmp_ring_init(&r->in, config->capacity);
+  if (err == PMP_OK) err = pmp_ring_init(&r->out, 2 * config->capacity + 2);
+  if (err == PMP_OK) err = pmp_reader_open(&r->db, config->store_path, NULL, msg);
+  if (err == PMP_OK && pthread_create(&r->thread, NULL, reader_main, r) != 0) {
+    err = pmp_fail(msg, PMP_ENOMEM, "cannot start the reader's thread");
+  }
+  if (err != PMP_OK) {
+    pmp_readers_close(r);
+    return err;
+  }
+  r->started = true;
+  *out = r;
+  return PMP_OK;
+}
+
+enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call, const struct pmp_request *request) {
+  struct question *q = calloc(1, sizeof *q);
+  if (!q) return PMP_ENOMEM;
+  q->call = call;
+  q->request = *request;
+  const enum pmp_err err = pmp_ring_push(&r->in, q);
+  if (err != PMP_OK) free(q);
+  return err;
+}
+
+bool pmp_readers_next(struct pmp_readers *r, struct pmp_call **call, struct pmp_reply *reply) {
+  void *item = NULL;
+  if (!pmp_ring_try_pop(&r->out, &item)) return false;
+  struct question *q = item;
+  *call = q->call;
+  *reply = q->reply;
+  free(q);
+  return true;
+}
+
+void pmp_readers_close(struct pmp_readers *r) {
+  if (!r) return;
+  pmp_ring_close(&r->in);
+  if (r->started) pthread_join(r->thread, NULL);
+  void *item = NULL;
+  while (pmp_ring_try_pop(&r->in, &item)) free(item);
+  while (pmp_ring_try_pop(&r->out, &item)) free(item);
+  pmp_ring_fini(&r->in);
+  pmp_ring_fini(&r->out);
+  pmp_reader_close(r->db);
+  free(r);
+}

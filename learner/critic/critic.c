@@ -1,0 +1,205 @@
+#include "learner/critic/critic.h"
+
+#include "learner/critic/atoms.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Evaluations run in chunks of about this many rows, so that a chunk's activations stay in the
+ * cache; a fixed number, because the order of sums must not depend on the machine. */
+#define CHUNK_ROWS 2048
+#define CHUNK_STATES 16 /* chunks are multiples of this, which suits the vectors of atoms.c */
+
+static size_t chunk_states(size_t states, size_t per) {
+  const size_t most = CHUNK_ROWS / per / CHUNK_STATES * CHUNK_STATES;
+  if (most == 0) return states < CHUNK_STATES ? states : CHUNK_STATES;
+  return states < most ? states : most;
+}
+
+enum pmp_err pmp_critic_init(struct pmp_critic *q, const struct pmp_critic_config *config,
+                             struct pmp_errmsg *msg) {
+  memset(q, 0, sizeof *q);
+  if (config->obs == 0) return pmp_fail(msg, PMP_EINVALID, "a critic needs an observation");
+  if (config->atoms == 0 || config->atoms > PMP_CRITIC_ATOMS_MAX) {
+    return pmp_fail(msg, PMP_EINVALID, "%u atoms: 1 (scalar) to %d are possible", config->atoms,
+                    PMP_CRITIC_ATOMS_MAX);
+  }
+  if (config->atoms > 1 &&
+      !(isfinite(config->v_min) && isfinite(config->v_max) && config->v_min < config->v_max)) {
+    return pmp_fail(msg, PMP_EINVALID, "atoms on [%g, %g]: v_min must be below v_max",
+                    (double)config->v_min, (double)config->v_max);
+  }
+  q->config = *config;
+  struct pmp_net_config net = {
+      .in_shared = config->obs,
+      .in_own = config->act,
+      .hidden_count = config->hidden_count,
+      .out = config->atoms,
+      .first_layer_norm = config->first_layer_norm,
+      .out_scale = 1.0f,
+  };
+  memcpy(net.hidden, config->hidden, sizeof net.hidden);
+  return pmp_net_init(&q->net, &net, "critic", &q->manifest, msg);
+}
+
+void pmp_critic_init_params(const struct pmp_critic *q, struct pmp_rng *rng, float *params) {
+  pmp_net_init_params(&q->net, rng, params);
+}
+
+static bool all_finite(const float *x, size_t n) {
+  unsigned bad = 0;
+  for (size_t i = 0; i < n; i++) bad |= (unsigned)!(fabsf(x[i]) < INFINITY);
+  return bad == 0;
+}
+
+/* head (count*per x atoms) of the states first..first+count. */
+static enum pmp_err forward_chunk(const struct pmp_critic *q, struct pmp_compute *compute,
+                                  const float *params, size_t first, size_t count, size_t per,
+                                  const float *obs, const float *action, float *cache,
+                                  float *head) {
+  const float *own = q->config.act > 0 ? action + first * per * q->config.act : NULL;
+  return pmp_net_forward(&q->net, compute, params, obs + first * q->config.obs, own, count, per,
+                         cache, head);
+}
+
+enum pmp_err pmp_critic_values(const struct pmp_critic *q, struct pmp_compute *compute,
+                               const float *params, size_t states, size_t per, const float *obs,
+                               const float *action, struct pmp_arena *arena, float *values) {
+  const struct pmp_critic_config *c = &q->config;
+  if (states == 0 || per == 0) return PMP_OK;
+  const size_t chunk = chunk_states(states, per), mark = pmp_arena_mark(arena);
+  enum pmp_err err = PMP_OK;
+  float *cache =
+      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, chunk * per, chunk), sizeof *cache);
+  float *head = pmp_arena_array(arena, chunk * per * c->atoms, sizeof *head);
+  if (cache == NULL || head == NULL) {
+    err = PMP_ENOMEM;
+    goto out;
+  }
+  for (size_t first = 0; first < states; first += chunk) {
+    const size_t count = states - first < chunk ? states - first : chunk;
+    float *v = values + first * per;
+    float *out = c->atoms > 1 ? head : v;
+    err = forward_chunk(q, compute, params, first, count, per, obs, action, cache, out);
+    if (err != PMP_OK) goto out;
+    if (c->atoms > 1)
+      pmp_atoms_expect(compute->threads, count * per, c->atoms, c->v_min, c->v_max, head, v);
+  }
+  if (!all_finite(values, states * per)) err = PMP_ENONFINITE;
+out:
+  pmp_arena_release(arena, mark);
+  return err;
+}
+
+/* target (count) = ret + disc * mean over the state's rows of head. */
+static void scalar_target(size_t count, size_t per, const float *head, const float *ret,
+                          const float *disc, float *target) {
+  for (size_t s = 0; s < count; s++) {
+    double sum = 0.0;
+    for (size_t i = 0; i < per; i++) sum += (double)head[s * per + i];
+    target[s] = (float)((double)ret[s] + (double)disc[s] * (sum / (double)per));
+  }
+}
+
+enum pmp_err pmp_critic_target(const struct pmp_critic *q, struct pmp_compute *compute,
+                               const float *target_params, size_t states, size_t per,
+                               const float *boot_obs, const float *boot_action, const float *ret,
+                               const float *disc, struct pmp_arena *arena, float *target) {
+  const struct pmp_critic_config *c = &q->config;
+  if (states == 0) return PMP_OK;
+  if (per == 0) return PMP_EINVALID;
+  if (!all_finite(ret, states) || !all_finite(disc, states)) return PMP_ENONFINITE;
+  const size_t chunk = chunk_states(states, per), mark = pmp_arena_mark(arena);
+  enum pmp_err err = PMP_OK;
+  float *cache =
+      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, chunk * per, chunk), sizeof *cache);
+  float *head = pmp_arena_array(arena, chunk * per * c->atoms, sizeof *head);
+  float *prob = pmp_arena_array(arena, chunk * c->atoms, sizeof *prob);
+  if (cache == NULL || head == NULL || prob == NULL) {
+    err = PMP_ENOMEM;
+    goto out;
+  }
+  for (size_t first = 0; first < states; first += chunk) {
+    const size_t count = states - first < chunk ? states - first : chunk;
+    float *t = target + first * c->atoms;
+    err = forward_chunk(q, compute, target_params, first, count, per, boot_obs, boot_action, cache,
+                        head);
+    if (err != PMP_OK) goto out;
+    if (c->atoms > 1) {
+      pmp_atoms_mean(compute->threads, count, per, c->atoms, head, prob);
+      pmp_critic_project(count, c->atoms, c->v_min, c->v_max, prob, ret + first, disc + first, t);
+    } else {
+      scalar_target(count, per, head, ret + first, disc + first, t);
+    }
+  }
+  if (!all_finite(target, states * c->atoms)) err = PMP_ENONFINITE;
+out:
+  pmp_arena_release(arena, mark);
+  return err;
+}
+
+/* *loss = mean 1/2 (q - target)^2, dhead its gradient. */
+static void scalar_loss(size_t states, const float *head, const float *target, float *dhead,
+                        double *loss, double *mean_q) {
+  double sum = 0.0, sum_q = 0.0;
+  for (size_t s = 0; s < states; s++) {
+    const double error = (double)head[s] - (double)target[s];
+    sum += 0.5 * error * error;
+    sum_q += (double)head[s];
+    dhead[s] = (float)(error / (double)states);
+  }
+  *loss = sum / (double)states;
+  *mean_q = sum_q / (double)states;
+}
+
+enum pmp_err pmp_critic_loss(const struct pmp_critic *q, struct pmp_compute *compute,
+                             const float *params, size_t states, const float *obs,
+                             const float *action, const float *target, struct pmp_arena *arena,
+                             float *dparams, double *loss, double *mean_q) {
+  const struct pmp_critic_config *c = &q->config;
+  if (states == 0) return PMP_EINVALID;
+  const size_t mark = pmp_arena_mark(arena), heads = states * c->atoms;
+  const float *own = c->act > 0 ? action : NULL;
+  enum pmp_err err = PMP_OK;
+  double value = 0.0;
+  float *cache =
+      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, states, states), sizeof *cache);
+  float *head = pmp_arena_array(arena, heads, sizeof *head);
+  float *dhead = pmp_arena_array(arena, heads, sizeof *dhead);
+  if (cache == NULL || head == NULL || dhead == NULL) {
+    err = PMP_ENOMEM;
+    goto out;
+  }
+  err = pmp_net_forward(&q->net, compute, params, obs, own, states, 1, cache, head);
+  if (err != PMP_OK) goto out;
+  if (c->atoms > 1) {
+    pmp_atoms_loss(states, c->atoms, c->v_min, c->v_max, head, target, dhead, loss, &value);
+  } else {
+    scalar_loss(states, head, target, dhead, loss, &value);
+  }
+  if (mean_q != NULL) *mean_q = value;
+  if (!isfinite(*loss) || !all_finite(dhead, heads)) {
+    err = PMP_ENONFINITE;
+    goto out;
+  }
+  err = pmp_net_backward(&q->net, compute, params, obs, own, states, 1, cache, dhead, dparams, NULL,
+                         NULL);
+out:
+  pmp_arena_release(arena, mark);
+  return err;
+}
+
+/* What the arena takes for `floats`: whole cache lines. */
+static size_t block_bytes(size_t floats) {
+  return (floats * sizeof(float) + 127) / 64 * 64;
+}
+
+size_t pmp_critic_scratch(const struct pmp_critic *q, size_t states, size_t per) {
+  const size_t atoms = q->config.atoms;
+  const size_t chunk = per > 0 ? chunk_states(states, per) : 0;
+  const size_t eval = block_bytes(pmp_net_cache_floats(&q->net, chunk * per, chunk)) +
+                      block_bytes(chunk * per * atoms) + block_bytes(chunk * atoms);
+  const size_t loss =
+      block_bytes(pmp_net_cache_floats(&q->net, states, states)) + 2 * block_bytes(states * atoms);
+  return eval > loss ? eval : loss;
+}

@@ -1,0 +1,102 @@
+#include "learner/optim/adam.h"
+
+#include "policy/nn/simd.h"
+
+#include <math.h>
+
+/* Sums run in fixed lanes and blocks, so that every instruction set gives the same bits. */
+#define LANES 16
+#define BLOCK 4096 /* floats a partial sum */
+
+enum pmp_err pmp_adam_check(const struct pmp_adam_config *c, struct pmp_errmsg *msg) {
+  if (!(c->lr > 0.0f && isfinite(c->lr))) {
+    return pmp_fail(msg, PMP_EINVALID, "lr is %g: it must be finite and > 0", (double)c->lr);
+  }
+  if (!(c->beta1 >= 0.0f && c->beta1 < 1.0f) || !(c->beta2 >= 0.0f && c->beta2 < 1.0f)) {
+    return pmp_fail(msg, PMP_EINVALID, "beta1 %g, beta2 %g: both must lie in [0, 1)",
+                    (double)c->beta1, (double)c->beta2);
+  }
+  if (!(c->eps > 0.0f && isfinite(c->eps))) {
+    return pmp_fail(msg, PMP_EINVALID, "eps is %g: it must be finite and > 0", (double)c->eps);
+  }
+  if (!(c->weight_decay >= 0.0f && isfinite(c->weight_decay))) {
+    return pmp_fail(msg, PMP_EINVALID, "weight_decay is %g: it must be finite and >= 0",
+                    (double)c->weight_decay);
+  }
+  if (!(c->clip_norm >= 0.0f && isfinite(c->clip_norm))) {
+    return pmp_fail(msg, PMP_EINVALID, "clip_norm is %g: it must be finite and >= 0",
+                    (double)c->clip_norm);
+  }
+  return PMP_OK;
+}
+
+/* Squares summed over one block of at most BLOCK floats. */
+PMP_CLONES static double block_square(const float *x, size_t n) {
+  double lane[LANES] = {0};
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES) {
+    for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * (double)x[i + l];
+  }
+  for (size_t l = 0; i < n; i++, l++) lane[l] += (double)x[i] * (double)x[i];
+  double sum = 0.0;
+  for (size_t l = 0; l < LANES; l++) sum += lane[l];
+  return sum;
+}
+
+static double global_norm(const float *x, size_t n) {
+  double sum = 0.0;
+  for (size_t i = 0; i < n; i += BLOCK) sum += block_square(x + i, n - i < BLOCK ? n - i : BLOCK);
+  return sqrt(sum);
+}
+
+PMP_CLONES static void scale(float *x, size_t n, float by) {
+  for (size_t i = 0; i < n; i++) x[i] *= by;
+}
+
+struct step {
+  float beta1, beta2, rest1, rest2; /* rest: 1 - beta */
+  float rate;                       /* lr / (1 - beta1^t) */
+  float inv_root;                   /* 1 / sqrt(1 - beta2^t) */
+  float eps;
+  float keep; /* 1 - lr * weight_decay */
+};
+
+/* m <- b1 m + (1-b1) g; v <- b2 v + (1-b2) g^2; p <- keep p - rate m / (sqrt(v) inv_root + eps). */
+PMP_CLONES static void update(const struct step *s, size_t n, const float *restrict g,
+                              float *restrict m, float *restrict v, float *restrict p) {
+  const struct step k = *s;
+  for (size_t i = 0; i < n; i++) {
+    const float gi = g[i];
+    const float mi = k.beta1 * m[i] + k.rest1 * gi;
+    const float vi = k.beta2 * v[i] + k.rest2 * (gi * gi);
+    m[i] = mi;
+    v[i] = vi;
+    p[i] = k.keep * p[i] - k.rate * mi / (sqrtf(vi) * k.inv_root + k.eps);
+  }
+}
+
+enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
+                           float *grad, double *norm) {
+  const double size = global_norm(grad, a->n);
+  if (norm != NULL) *norm = size;
+  if (!isfinite(size)) return PMP_ENONFINITE;
+  if (config->clip_norm > 0.0f && size > (double)config->clip_norm) {
+    scale(grad, a->n, (float)((double)config->clip_norm / size));
+  }
+
+  a->step++;
+  const double t = (double)a->step, lr = (double)config->lr;
+  const double beta1 = (double)config->beta1, beta2 = (double)config->beta2;
+  const struct step s = {
+      .beta1 = config->beta1,
+      .beta2 = config->beta2,
+      .rest1 = (float)(1.0 - beta1),
+      .rest2 = (float)(1.0 - beta2),
+      .rate = (float)(lr / (1.0 - pow(beta1, t))),
+      .inv_root = (float)(1.0 / sqrt(1.0 - pow(beta2, t))),
+      .eps = config->eps,
+      .keep = (float)(1.0 - lr * (double)config->weight_decay),
+  };
+  update(&s, a->n, grad, a->m, a->v, params);
+  return PMP_OK;
+}

@@ -1,0 +1,31 @@
+/* Adam and AdamW over one flat buffer (Kingma & Ba 2015; Loshchilov & Hutter 2019), and clipping by
+ * global norm. One thread; the caller owns all memory. State is 2 floats a parameter and a step
+ * count: what a checkpoint keeps. */
+#ifndef PMP_LEARNER_OPTIM_ADAM_H
+#define PMP_LEARNER_OPTIM_ADAM_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pmp_adam_config {
+  float lr, beta1, beta2, eps; /* > 0; betas in [0,1) */
+  float weight_decay;          /* 0: Adam; else decoupled, AdamW */
+  float clip_norm; /* 0: off; else the gradient is scaled to at most this global L2 norm */
+};
+
+struct pmp_adam {
+  float *m, *v; /* [n], caller's, zero at start */
+  size_t n;
+  uint64_t step;
+};
+
+PMP_MUST_CHECK enum pmp_err pmp_adam_check(const struct pmp_adam_config *config,
+                                           struct pmp_errmsg *msg);
+/* One step in place. grad is scaled in place when clipped. *norm (nullable): global norm before
+ * clipping. PMP_ENONFINITE when the norm is not finite: nothing is changed. */
+PMP_MUST_CHECK enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config,
+                                          float *params, float *grad, double *norm);
+
+#endif

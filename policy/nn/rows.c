@@ -1,0 +1,311 @@
+#include "policy/nn/rows.h"
+
+#include "policy/nn/math.h"
+
+#include <math.h>
+#include <string.h>
+
+#define LANES 16 /* partial sums along a row */
+#define TILE 32  /* columns whose sums over a few rows are held at once */
+#define FEW 8    /* rows that several passes over them find in the nearest cache */
+#define NORM_EPS 1e-5
+
+static size_t blocks_of(size_t rows) {
+  return (rows + PMP_ROWS_BLOCK - 1) / PMP_ROWS_BLOCK;
+}
+
+size_t pmp_rows_scratch_floats(size_t rows, size_t n) {
+  return blocks_of(rows) * PMP_ROWS_SUMS * n * (sizeof(double) / sizeof(float));
+}
+
+/* ---- within a row ---- */
+
+PMP_INLINE double fold(const double acc[LANES]) {
+  double half[LANES / 2];
+  for (size_t l = 0; l < LANES / 2; l++) half[l] = acc[l] + acc[l + LANES / 2];
+  return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
+}
+
+PMP_INLINE double row_spread(const float *x, size_t n, double mean) {
+  double acc[LANES] = {0};
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      const double v = (double)x[j + l] - mean;
+      acc[l] += v * v;
+    }
+  for (size_t l = 0; j < n; j++, l++) acc[l] += ((double)x[j] - mean) * ((double)x[j] - mean);
+  return fold(acc);
+}
+
+PMP_INLINE double row_sum(const float *x, size_t n) {
+  double acc[LANES] = {0};
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l];
+  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j];
+  return fold(acc);
+}
+
+PMP_INLINE double row_dot(const float *x, const float *y, size_t n) {
+  double acc[LANES] = {0};
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l] * (double)y[j + l];
+  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j] * (double)y[j];
+  return fold(acc);
+}
+
+/* ---- one block: rows [first, last) ---- */
+
+/* The arguments of a public function, for its blocks. */
+struct job {
+  size_t n, per;
+  const struct pmp_rows_add *add;
+  const float *gain, *shift, *saved, *rstd_in, *y_in;
+  float *z, *rstd, *y;
+  double *left; /* column sums that each block leaves (blocks x PMP_ROWS_SUMS x n), or NULL */
+};
+typedef void block_fn(const struct job *w, size_t block, size_t first, size_t last);
+
+PMP_INLINE const float *group_of(const struct pmp_rows_add *add, size_t r, size_t n) {
+  return add->group ? add->group + r / add->per * n : NULL;
+}
+
+PMP_INLINE void add_row(const struct pmp_rows_add *add, size_t r, size_t n, float *restrict row) {
+  const float *restrict bias = add->bias, *restrict group = group_of(add, r, n);
+  if (group)
+    for (size_t j = 0; j < n; j++) row[j] += group[j] + bias[j];
+  else
+    for (size_t j = 0; j < n; j++) row[j] += bias[j];
+}
+
+PMP_CLONES static void bias_block(const struct job *w, size_t block, size_t first, size_t last) {
+  (void)block;
+  for (size_t r = first; r < last; r++) add_row(w->add, r, w->n, w->z + r * w->n);
+}
+
+PMP_CLONES static void elu_block(const struct job *w, size_t block, size_t first, size_t last) {
+  const size_t n = w->n;
+  (void)block;
+  for (size_t r = first; r < last; r++) {
+    float *restrict row = w->z + r * n;
+    add_row(w->add, r, n, row);
+    for (size_t j = 0; j < n; j++) row[j] = pmp_math_elu(row[j]);
+  }
+}
+
+/* row += bias [+ group]; the sum of the row. */
+PMP_INLINE double add_row_sum(const float *restrict bias, const float *restrict group, size_t n,
+                              float *restrict row) {
+  double acc[LANES] = {0};
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      row[j + l] += group ? group[j + l] + bias[j + l] : bias[j + l];
+      acc[l] += (double)row[j + l];
+    }
+  for (size_t l = 0; j < n; j++, l++) {
+    row[j] += group ? group[j] + bias[j] : bias[j];
+    acc[l] += (double)row[j];
+  }
+  return fold(acc);
+}
+
+PMP_CLONES static void norm_tanh_block(const struct job *w, size_t block, size_t first,
+                                       size_t last) {
+  const size_t n = w->n;
+  const float *restrict gain = w->gain, *restrict shift = w->shift;
+  (void)block;
+  for (size_t r = first; r < last; r++) {
+    const float *group = group_of(w->add, r, n);
+    float *restrict row = w->z + r * n, *restrict out = w->y + r * n;
+    const double sum =
+        group ? add_row_sum(w->add->bias, group, n, row) : add_row_sum(w->add->bias, NULL, n, row);
+    const double mean = sum / (double)n, variance = row_spread(row, n, mean) / (double)n;
+    const float m = (float)mean, s = (float)(1 / sqrt(variance + NORM_EPS));
+    w->rstd[r] = s;
+    for (size_t j = 0; j < n; j++) {
+      const float v = (row[j] - m) * s;
+      row[j] = v;
+      out[j] = pmp_math_tanh(v * gain[j] + shift[j]);
+    }
+  }
+}
+
+PMP_INLINE double *sums_of(const struct job *w, size_t block, size_t which) {
+  return w->left + (block * PMP_ROWS_SUMS + which) * w->n;
+}
+
+/* sum[j] += the sum over rows [first, last) of g. */
+PMP_INLINE void column_sums(size_t first, size_t last, size_t n, const float *restrict g,
+                            double *restrict sum) {
+  size_t j = 0;
+  for (; j + TILE <= n; j += TILE) {
+    double acc[TILE];
+    for (size_t l = 0; l < TILE; l++) acc[l] = sum[j + l];
+    for (size_t r = first; r < last; r++)
+      for (size_t l = 0; l < TILE; l++) acc[l] += (double)g[r * n + j + l];
+    for (size_t l = 0; l < TILE; l++) sum[j + l] = acc[l];
+  }
+  for (size_t r = first; r < last; r++)
+    for (size_t k = j; k < n; k++) sum[k] += (double)g[r * n + k];
+}
+
+/* product[j] += the sum over rows [first, last) of g z. */
+PMP_INLINE void column_products(size_t first, size_t last, size_t n, const float *restrict g,
+                                const float *restrict z, double *restrict product) {
+  size_t j = 0;
+  for (; j + TILE <= n; j += TILE) {
+    double acc[TILE];
+    for (size_t l = 0; l < TILE; l++) acc[l] = product[j + l];
+    for (size_t r = first; r < last; r++)
+      for (size_t l = 0; l < TILE; l++)
+        acc[l] += (double)g[r * n + j + l] * (double)z[r * n + j + l];
+    for (size_t l = 0; l < TILE; l++) product[j + l] = acc[l];
+  }
+  for (size_t r = first; r < last; r++)
+    for (size_t k = j; k < n; k++) product[k] += (double)g[r * n + k] * (double)z[r * n + k];
+}
+
+static void clear_sums(const struct job *w, size_t block) {
+  if (w->left) memset(sums_of(w, block, 0), 0, PMP_ROWS_SUMS * w->n * sizeof *w->left);
+}
+
+PMP_CLONES static void sum_block(const struct job *w, size_t block, size_t first, size_t last) {
+  clear_sums(w, block);
+  column_sums(first, last, w->n, w->saved, sums_of(w, block, 0));
+}
+
+PMP_CLONES static void elu_back_block(const struct job *w, size_t block, size_t first,
+                                      size_t last) {
+  const float *restrict y = w->y_in;
+  float *restrict g = w->z;
+  clear_sums(w, block);
+  for (size_t r = first; r < last; r += FEW) {
+    const size_t end = r + FEW < last ? r + FEW : last;
+    for (size_t i = r * w->n; i < end * w->n; i++)
+      g[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f; /* exp(z) = ELU(z) + 1 */
+    if (w->left) column_sums(r, end, w->n, g, sums_of(w, block, 0));
+  }
+}
+
+/* dx = rstd (d - mean(d) - z mean(d z)), with d = g gain the gradient on the normalised row z. */
+PMP_INLINE void norm_back_row(size_t n, const float *restrict gain, const float *restrict z,
+                              float rstd, float *restrict g) {
+  for (size_t j = 0; j < n; j++) g[j] *= gain[j];
+  const float mean = (float)(row_sum(g, n) / (double)n);
+  const float along = (float)(row_dot(g, z, n) / (double)n);
+  for (size_t i = 0; i < n; i++) g[i] = rstd * (g[i] - mean - z[i] * along);
+}
+
+PMP_CLONES static void norm_tanh_back_block(const struct job *w, size_t block, size_t first,
+                                            size_t last) {
+  const size_t n = w->n;
+  const float *restrict y = w->y_in, *restrict z = w->saved;
+  float *restrict g = w->z;
+  clear_sums(w, block);
+  for (size_t r = first; r < last; r += FEW) {
+    const size_t end = r + FEW < last ? r + FEW : last;
+    for (size_t i = r * n; i < end * n; i++) g[i] *= 1.0f - y[i] * y[i];
+    if (w->left) column_sums(r, end, n, g, sums_of(w, block, 1));
+    if (w->left) column_products(r, end, n, g, z, sums_of(w, block, 2));
+    for (size_t i = r; i < end; i++) norm_back_row(n, w->gain, z + i * n, w->rstd_in[i], g + i * n);
+    if (w->left) column_sums(r, end, n, g, sums_of(w, block, 0));
+  }
+}
+
+PMP_CLONES static void group_block(const struct job *w, size_t block, size_t first, size_t last) {
+  const size_t n = w->n, per = w->per;
+  (void)block;
+  for (size_t s = first; s < last; s++)
+    for (size_t j = 0; j < n; j += TILE) {
+      const size_t width = n - j < TILE ? n - j : TILE;
+      double acc[TILE] = {0};
+      for (size_t r = s * per; r < (s + 1) * per; r++)
+        for (size_t l = 0; l < width; l++) acc[l] += (double)w->saved[r * n + j + l];
+      for (size_t l = 0; l < width; l++) w->z[s * n + j + l] = (float)acc[l];
+    }
+}
+
+/* ---- all blocks ---- */
+
+/* One thread needs no team, nor does work that is done before a team has woken. */
+#define TEAM_FLOATS 32768
+
+static void each_block(int threads, size_t rows, size_t floats, block_fn *body,
+                       const struct job *w) {
+  const size_t blocks = blocks_of(rows);
+  const int team = blocks > 1 && floats >= TEAM_FLOATS ? threads : 1;
+#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
+  for (size_t b = 0; b < blocks; b++) {
+    const size_t last = (b + 1) * PMP_ROWS_BLOCK;
+    body(w, b, b * PMP_ROWS_BLOCK, last < rows ? last : rows);
+  }
+}
+
+/* sum += over blocks, in order, of the `which`-th sums that they left. */
+static void add_blocks(size_t rows, const struct job *w, size_t which, float *sum) {
+  if (sum == NULL) return;
+  for (size_t j = 0; j < w->n; j++) {
+    double total = 0;
+    for (size_t b = 0; b < blocks_of(rows); b++) total += sums_of(w, b, which)[j];
+    sum[j] = (float)((double)sum[j] + total);
+  }
+}
+
+void pmp_rows_bias(int threads, size_t rows, size_t n, const struct pmp_rows_add *add, float *z) {
+  const struct job w = {.n = n, .add = add, .z = z};
+  each_block(threads, rows, rows * n, bias_block, &w);
+}
+
+void pmp_rows_elu(int threads, size_t rows, size_t n, const struct pmp_rows_add *add, float *z) {
+  const struct job w = {.n = n, .add = add, .z = z};
+  each_block(threads, rows, rows * n, elu_block, &w);
+}
+
+void pmp_rows_norm_tanh(int threads, size_t rows, size_t n, const struct pmp_rows_add *add,
+                        const float *gain, const float *shift, float *z, float *rstd, float *y) {
+  const struct job w = {
+      .n = n, .add = add, .gain = gain, .shift = shift, .z = z, .rstd = rstd, .y = y};
+  each_block(threads, rows, rows * n, norm_tanh_block, &w);
+}
+
+static double *sums_in(float *scratch) {
+  return (double *)(void *)scratch;
+}
+
+void pmp_rows_sum(int threads, size_t rows, size_t n, const float *g, float *scratch, float *sum) {
+  const struct job w = {.n = n, .saved = g, .left = sums_in(scratch)};
+  if (sum == NULL) return;
+  each_block(threads, rows, rows * n, sum_block, &w);
+  add_blocks(rows, &w, 0, sum);
+}
+
+void pmp_rows_elu_back(int threads, size_t rows, size_t n, const float *y, float *g, float *scratch,
+                       float *dbias) {
+  const struct job w = {.n = n, .y_in = y, .z = g, .left = dbias ? sums_in(scratch) : NULL};
+  each_block(threads, rows, rows * n, elu_back_block, &w);
+  add_blocks(rows, &w, 0, dbias);
+}
+
+void pmp_rows_norm_tanh_back(int threads, size_t rows, size_t n, const float *z, const float *rstd,
+                             const float *y, const float *gain, float *g, float *scratch,
+                             float *dbias, float *dgain, float *dshift) {
+  const struct job w = {.n = n,
+                        .gain = gain,
+                        .saved = z,
+                        .rstd_in = rstd,
+                        .y_in = y,
+                        .z = g,
+                        .left = dbias ? sums_in(scratch) : NULL};
+  each_block(threads, rows, rows * n, norm_tanh_back_block, &w);
+  add_blocks(rows, &w, 0, dbias);
+  add_blocks(rows, &w, 1, dshift);
+  add_blocks(rows, &w, 2, dgain);
+}
+
+void pmp_rows_group(int threads, size_t groups, size_t per, size_t n, const float *g, float *out) {
+  const struct job w = {.n = n, .per = per, .saved = g, .z = out};
+  each_block(threads, groups, groups * per * n, group_block, &w);
+}
