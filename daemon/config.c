@@ -273,12 +273,8 @@ static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *ms
   if (!critic && c->spec.shape == PMP_SHAPE_TRAJECTORIES) {
     return pmp_fail(msg, PMP_EINVALID, "spec.shape: trajectories needs label.judge: critic");
   }
-  if (c->spec.observation.count == 0 && (critic || c->policy.network)) {
-    return pmp_fail(msg, PMP_EINVALID,
-                    "spec.observation is []: then policy.network must be false and the judge not the critic");
-  }
-  if (c->spec.observation.count > 0 && !c->policy.network) {
-    return pmp_fail(msg, PMP_EINVALID, "policy.network: false needs spec.observation: []");
+  if (c->spec.observation.count == 0 && critic) {
+    return pmp_fail(msg, PMP_EINVALID, "label.judge: critic needs a spec.observation");
   }
   if (c->spec.action_low >= c->spec.action_high) {
     return pmp_fail(msg, PMP_EINVALID, "spec.action_low must be below spec.action_high");
@@ -339,21 +335,22 @@ static void widths(const struct pmp_config_list *list, uint32_t *out, uint32_t *
 }
 
 static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
+  const bool network = obs > 0;
   const bool gaussian = c->spec.action == PMP_ACTION_BOX;
   struct pmp_dist *d = &t->policy.dist;
   d->kind = gaussian ? PMP_DIST_DIAG_GAUSSIAN : PMP_DIST_CATEGORICAL;
   d->dim = (uint32_t)c->spec.action_dim;
   d->bins = gaussian ? 0 : (uint32_t)c->spec.action_bins;
   d->split = !isnan(c->objective.beta_mean);
-  d->squash_mean = gaussian && c->policy.network && c->policy.squash_mean;
-  d->std_scale = c->policy.network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
+  d->squash_mean = gaussian && network && c->policy.squash_mean;
+  d->std_scale = network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
   d->std_min = (float)c->policy.std_min;
   d->low = (float)c->spec.action_low;
   d->high = (float)c->spec.action_high;
   t->policy.obs = obs;
-  t->policy.network = c->policy.network;
-  if (c->policy.network) widths(&c->policy.hidden, t->policy.hidden, &t->policy.hidden_count);
-  t->policy.first_layer_norm = c->policy.network && c->policy.layer_norm;
+  t->policy.network = network;
+  if (network) widths(&c->policy.hidden, t->policy.hidden, &t->policy.hidden_count);
+  t->policy.first_layer_norm = network && c->policy.layer_norm;
   t->policy.init_std = (float)c->policy.init_std;
   t->policy.init_mean_range = (float)c->policy.init_mean_range;
 }

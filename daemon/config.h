@@ -51,7 +51,7 @@ struct pmp_config {
   } spec;
   struct {
     struct pmp_config_list hidden;
-    bool network, layer_norm, squash_mean;
+    bool layer_norm, squash_mean;
     double init_std, init_mean_range, std_min;
   } policy;
   struct {

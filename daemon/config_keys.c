@@ -69,8 +69,7 @@ static const struct pmp_config_key keys[] = {
     F(spec, action_low, "-1", -1e9, 1e9, "Lower end of what the environment takes."),
     F(spec, action_high, "1", -1e9, 1e9, "Upper end."),
 
-    B(policy, network, "true", "A network; false: free parameters (needs observation: [])."),
-    L(policy, hidden, "[256, 256, 256]", 1, 65536, "Widths of the hidden layers."),
+    L(policy, hidden, "[256, 256, 256]", 1, 65536, "Widths of the hidden layers. Without an observation there is no network: the head itself is learned."),
     B(policy, layer_norm, "true", "LayerNorm and tanh after the first layer (ELU elsewhere), here and in the critic."),
     B(policy, squash_mean, "true", "The gaussian's mean goes through tanh."),
     F(policy, init_std, "0.5", 1e-6, 1e6, "The gaussian's spread at the start."),

@@ -17,7 +17,7 @@
 
 #include <uv.h>
 
-#define PMP_VERSION_BLOCK 1024 /* version numbers reserved at once */
+#define PMP_VERSION_BLOCK 32 /* version numbers reserved at once: also the largest jump after a crash */
 #define PMP_RUN_ID_MAX 40
 
 struct pmp_held { /* an append that waits for the rate limiter */

@@ -3,8 +3,6 @@
 #include "base/clock.h"
 
 #include <nng/protocol/reqrep0/req.h>
-#include <stdlib.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -317,7 +315,6 @@ enum pmp_err pmpo_link_request(struct pmpo_link *l, const struct pmp_request *re
     if (!l->greeted) PMP_TRY(pmpo_link_hello(l, deadline_ns, msg));
     PMP_TRY(ask(l, &r, extra_ms, deadline_ns, arena, reply, msg));
     if (reply->code != PMP_EUNAUTHENTICATED) return answer(reply, msg);
-    if(getenv("DBG")) fprintf(stderr,"unauth greeted %d %02x seq %llu\n",l->greeted,l->session[0],(unsigned long long)(r.verb==PMP_VERB_APPEND?r.u.append.seq:0));
     l->greeted = false; /* the session died with the daemon */
     enum pmp_err err = pmpo_pause(l->id, RESET_MS * MS, deadline_ns);
     if (err != PMP_OK) return pmp_fail(msg, err, "%s: session lost", l->url);

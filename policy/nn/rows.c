@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES 16 /* partial sums along a row */
-#define TILE 32  /* columns whose sums over a few rows are held at once */
-#define FEW 8    /* rows that several passes over them find in the nearest cache */
+#define LANES PMP_SIMD_LANES
+#define TILE 32 /* columns whose sums over a few rows are held at once */
+#define FEW 8   /* rows that several passes over them find in the nearest cache */
 #define NORM_EPS 1e-5
 
 static size_t blocks_of(size_t rows) {
@@ -20,40 +20,44 @@ size_t pmp_rows_scratch_floats(size_t rows, size_t n) {
 
 /* ---- within a row ---- */
 
-PMP_INLINE double fold(const double acc[LANES]) {
-  double half[LANES / 2];
-  for (size_t l = 0; l < LANES / 2; l++) half[l] = acc[l] + acc[l + LANES / 2];
-  return ((half[0] + half[4]) + (half[2] + half[6])) + ((half[1] + half[5]) + (half[3] + half[7]));
-}
-
-PMP_INLINE double row_spread(const float *x, size_t n, double mean) {
-  double acc[LANES] = {0};
-  size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++) {
-      const double v = (double)x[j + l] - mean;
-      acc[l] += v * v;
-    }
-  for (size_t l = 0; j < n; j++, l++) acc[l] += ((double)x[j] - mean) * ((double)x[j] - mean);
-  return fold(acc);
+/* The sum of two times eight partial sums, in fixed order. */
+PMP_INLINE double fold(const pmp_simd_d8 *a, const pmp_simd_d8 *b) {
+  const pmp_simd_d8 s = *a + *b;
+  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
 PMP_INLINE double row_sum(const float *x, size_t n) {
-  double acc[LANES] = {0};
+  pmp_simd_d8 a = {0}, b = {0};
   size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l];
-  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j];
-  return fold(acc);
+  for (; j + 2 * LANES <= n; j += 2 * LANES) {
+    a += PMP_SIMD_WIDEN(x + j);
+    b += PMP_SIMD_WIDEN(x + j + LANES);
+  }
+  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += (double)x[j];
+  return fold(&a, &b);
+}
+
+PMP_INLINE double row_spread(const float *x, size_t n, double mean) {
+  pmp_simd_d8 a = {0}, b = {0};
+  size_t j = 0;
+  for (; j + 2 * LANES <= n; j += 2 * LANES) {
+    const pmp_simd_d8 u = PMP_SIMD_WIDEN(x + j) - mean, v = PMP_SIMD_WIDEN(x + j + LANES) - mean;
+    a += u * u;
+    b += v * v;
+  }
+  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += ((double)x[j] - mean) * ((double)x[j] - mean);
+  return fold(&a, &b);
 }
 
 PMP_INLINE double row_dot(const float *x, const float *y, size_t n) {
-  double acc[LANES] = {0};
+  pmp_simd_d8 a = {0}, b = {0};
   size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l] * (double)y[j + l];
-  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j] * (double)y[j];
-  return fold(acc);
+  for (; j + 2 * LANES <= n; j += 2 * LANES) {
+    a += PMP_SIMD_WIDEN(x + j) * PMP_SIMD_WIDEN(y + j);
+    b += PMP_SIMD_WIDEN(x + j + LANES) * PMP_SIMD_WIDEN(y + j + LANES);
+  }
+  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += (double)x[j] * (double)y[j];
+  return fold(&a, &b);
 }
 
 /* ---- one block: rows [first, last) ---- */
@@ -68,12 +72,9 @@ struct job {
 };
 typedef void block_fn(const struct job *w, size_t block, size_t first, size_t last);
 
-PMP_INLINE const float *group_of(const struct pmp_rows_add *add, size_t r, size_t n) {
-  return add->group ? add->group + r / add->per * n : NULL;
-}
-
 PMP_INLINE void add_row(const struct pmp_rows_add *add, size_t r, size_t n, float *restrict row) {
-  const float *restrict bias = add->bias, *restrict group = group_of(add, r, n);
+  const float *restrict bias = add->bias, *restrict group =
+                                              add->group ? add->group + r / add->per * n : NULL;
   if (group)
     for (size_t j = 0; j < n; j++) row[j] += group[j] + bias[j];
   else
@@ -95,34 +96,16 @@ PMP_CLONES static void elu_block(const struct job *w, size_t block, size_t first
   }
 }
 
-/* row += bias [+ group]; the sum of the row. */
-PMP_INLINE double add_row_sum(const float *restrict bias, const float *restrict group, size_t n,
-                              float *restrict row) {
-  double acc[LANES] = {0};
-  size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++) {
-      row[j + l] += group ? group[j + l] + bias[j + l] : bias[j + l];
-      acc[l] += (double)row[j + l];
-    }
-  for (size_t l = 0; j < n; j++, l++) {
-    row[j] += group ? group[j] + bias[j] : bias[j];
-    acc[l] += (double)row[j];
-  }
-  return fold(acc);
-}
-
 PMP_CLONES static void norm_tanh_block(const struct job *w, size_t block, size_t first,
                                        size_t last) {
   const size_t n = w->n;
   const float *restrict gain = w->gain, *restrict shift = w->shift;
   (void)block;
   for (size_t r = first; r < last; r++) {
-    const float *group = group_of(w->add, r, n);
     float *restrict row = w->z + r * n, *restrict out = w->y + r * n;
-    const double sum =
-        group ? add_row_sum(w->add->bias, group, n, row) : add_row_sum(w->add->bias, NULL, n, row);
-    const double mean = sum / (double)n, variance = row_spread(row, n, mean) / (double)n;
+    add_row(w->add, r, n, row);
+    const double mean = row_sum(row, n) / (double)n;
+    const double variance = row_spread(row, n, mean) / (double)n;
     const float m = (float)mean, s = (float)(1 / sqrt(variance + NORM_EPS));
     w->rstd[r] = s;
     for (size_t j = 0; j < n; j++) {
@@ -137,35 +120,33 @@ PMP_INLINE double *sums_of(const struct job *w, size_t block, size_t which) {
   return w->left + (block * PMP_ROWS_SUMS + which) * w->n;
 }
 
-/* sum[j] += the sum over rows [first, last) of g. */
+/* sum[j] += the sum over rows [first, last) of g, or of g z when z is given. */
 PMP_INLINE void column_sums(size_t first, size_t last, size_t n, const float *restrict g,
-                            double *restrict sum) {
+                            const float *restrict z, double *restrict sum) {
   size_t j = 0;
   for (; j + TILE <= n; j += TILE) {
-    double acc[TILE];
-    for (size_t l = 0; l < TILE; l++) acc[l] = sum[j + l];
-    for (size_t r = first; r < last; r++)
-      for (size_t l = 0; l < TILE; l++) acc[l] += (double)g[r * n + j + l];
-    for (size_t l = 0; l < TILE; l++) sum[j + l] = acc[l];
+    pmp_simd_d8 *at = (pmp_simd_d8 *)(void *)(sum + j);
+    pmp_simd_d8 a = at[0], b = at[1], c = at[2], d = at[3];
+    for (size_t r = first; r < last; r++) {
+      const float *p = g + r * n + j;
+      if (z) {
+        const float *q = z + r * n + j;
+        a += PMP_SIMD_WIDEN(p) * PMP_SIMD_WIDEN(q);
+        b += PMP_SIMD_WIDEN(p + 8) * PMP_SIMD_WIDEN(q + 8);
+        c += PMP_SIMD_WIDEN(p + 16) * PMP_SIMD_WIDEN(q + 16);
+        d += PMP_SIMD_WIDEN(p + 24) * PMP_SIMD_WIDEN(q + 24);
+      } else {
+        a += PMP_SIMD_WIDEN(p);
+        b += PMP_SIMD_WIDEN(p + 8);
+        c += PMP_SIMD_WIDEN(p + 16);
+        d += PMP_SIMD_WIDEN(p + 24);
+      }
+    }
+    at[0] = a, at[1] = b, at[2] = c, at[3] = d;
   }
   for (size_t r = first; r < last; r++)
-    for (size_t k = j; k < n; k++) sum[k] += (double)g[r * n + k];
-}
-
-/* product[j] += the sum over rows [first, last) of g z. */
-PMP_INLINE void column_products(size_t first, size_t last, size_t n, const float *restrict g,
-                                const float *restrict z, double *restrict product) {
-  size_t j = 0;
-  for (; j + TILE <= n; j += TILE) {
-    double acc[TILE];
-    for (size_t l = 0; l < TILE; l++) acc[l] = product[j + l];
-    for (size_t r = first; r < last; r++)
-      for (size_t l = 0; l < TILE; l++)
-        acc[l] += (double)g[r * n + j + l] * (double)z[r * n + j + l];
-    for (size_t l = 0; l < TILE; l++) product[j + l] = acc[l];
-  }
-  for (size_t r = first; r < last; r++)
-    for (size_t k = j; k < n; k++) product[k] += (double)g[r * n + k] * (double)z[r * n + k];
+    for (size_t k = j; k < n; k++)
+      sum[k] += z ? (double)g[r * n + k] * (double)z[r * n + k] : (double)g[r * n + k];
 }
 
 static void clear_sums(const struct job *w, size_t block) {
@@ -174,7 +155,7 @@ static void clear_sums(const struct job *w, size_t block) {
 
 PMP_CLONES static void sum_block(const struct job *w, size_t block, size_t first, size_t last) {
   clear_sums(w, block);
-  column_sums(first, last, w->n, w->saved, sums_of(w, block, 0));
+  column_sums(first, last, w->n, w->saved, NULL, sums_of(w, block, 0));
 }
 
 PMP_CLONES static void elu_back_block(const struct job *w, size_t block, size_t first,
@@ -186,7 +167,7 @@ PMP_CLONES static void elu_back_block(const struct job *w, size_t block, size_t 
     const size_t end = r + FEW < last ? r + FEW : last;
     for (size_t i = r * w->n; i < end * w->n; i++)
       g[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f; /* exp(z) = ELU(z) + 1 */
-    if (w->left) column_sums(r, end, w->n, g, sums_of(w, block, 0));
+    if (w->left) column_sums(r, end, w->n, g, NULL, sums_of(w, block, 0));
   }
 }
 
@@ -208,10 +189,10 @@ PMP_CLONES static void norm_tanh_back_block(const struct job *w, size_t block, s
   for (size_t r = first; r < last; r += FEW) {
     const size_t end = r + FEW < last ? r + FEW : last;
     for (size_t i = r * n; i < end * n; i++) g[i] *= 1.0f - y[i] * y[i];
-    if (w->left) column_sums(r, end, n, g, sums_of(w, block, 1));
-    if (w->left) column_products(r, end, n, g, z, sums_of(w, block, 2));
+    if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 1));
+    if (w->left) column_sums(r, end, n, g, z, sums_of(w, block, 2));
     for (size_t i = r; i < end; i++) norm_back_row(n, w->gain, z + i * n, w->rstd_in[i], g + i * n);
-    if (w->left) column_sums(r, end, n, g, sums_of(w, block, 0));
+    if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 0));
   }
 }
 

@@ -13,6 +13,15 @@
 #define PMP_CLONES
 #endif
 
+/* Eight lanes, for the reductions that a compiler does not see: x86 has 8 doubles in a register,
+ * others take more than one. Loads and stores need no alignment. */
+typedef float pmp_simd_f8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef double pmp_simd_d8 __attribute__((vector_size(64), aligned(8), may_alias));
+#define PMP_SIMD_LANES 8
+/* The 8 floats at p as doubles. */
+#define PMP_SIMD_WIDEN(p)                                                                          \
+  __builtin_convertvector(*(const pmp_simd_f8 *)(const void *)(p), pmp_simd_d8)
+
 #define PMP_INLINE static inline __attribute__((always_inline))
 
 #endif

@@ -122,7 +122,7 @@ static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *p
     for (int d = 0; d < WORLD_ACT; d++) act[i][d] = 2.0F * pmp_rng_float(&rng) - 1.0F;
   }
   if (policy != NULL) {
-    float head[WORLD_ROWS * 2 * WORLD_ACT], cache[16384];
+    float head[WORLD_ROWS * 8 * WORLD_ACT], cache[16384];
     const struct pmp_policy *p = pmp_trainer_policy(policy);
     assert_true(pmp_policy_cache_floats(p, WORLD_ROWS) <= sizeof cache / sizeof *cache);
     struct pmp_compute *compute = pmp_trainer_compute(t);
@@ -154,7 +154,7 @@ static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *p
 
 /* Entry `commit` of a bandit: four outcomes around the reference's mean, with f = -|y|^2. */
 static inline void world_outcomes(struct pmp_trainer *t, uint64_t commit, bool with_verdict) {
-  float act[4][WORLD_ACT], f[4], head[2 * WORLD_ACT];
+  float act[4][WORLD_ACT], f[4], head[8 * WORLD_ACT];
   const uint32_t group[4] = {0, 0, 0, 0};
   const int8_t verdict[4] = {1, -1, 1, -1};
   const float weight[4] = {1.0F, 0.5F, 0.25F, 1.0F};
