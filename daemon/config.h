@@ -76,7 +76,7 @@ struct pmp_config {
     double discount, samples_per_insert, tolerance, samples_per_verdict;
     int64_t sampler;
     bool normalize_observations;
-    uint64_t metrics_ms;
+    uint64_t metrics_ms, core;
   } learner;
   struct {
     uint64_t period_steps, period_s, keep;

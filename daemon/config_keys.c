@@ -122,6 +122,7 @@ static const struct pmp_config_key keys[] = {
     U(learner, max_staleness, "0", 0, 1e9, "Outcomes judged by actors: refreshes after which a row is not trained on; 0: never."),
     U(learner, streams, "4096", 1, 1e7, "Environments followed at once."),
     U(learner, threads, "1", 1, 256, "Threads of the products."),
+    U(learner, core, "0", 0, 4096, "Processor core that the learner's thread keeps to, counted from 1; 0: any."),
     B(learner, normalize_observations, "false", "Running normalisation of observations."),
     U(learner, metrics_ms, "1000", 10, 3600000, "Time between points of the history."),
 

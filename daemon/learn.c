@@ -1,7 +1,11 @@
 /* The learner's thread: its loop and its doors. Entries are in learn_entry.c, checkpoints and start in learn_save.c. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* pthread_setaffinity_np */
+#endif
 #include "daemon/learn_internal.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -372,8 +376,20 @@ static void run(struct pmp_learn *l) {
   }
 }
 
+static void pin(const struct pmp_learn *l) {
+  const uint64_t core = l->config.config->learner.core;
+  if (core == 0) return;
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET((int)core - 1, &set);
+  if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) {
+    pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-PIN", "core=%llu", (unsigned long long)core);
+  }
+}
+
 static void *learn_main(void *arg) {
   struct pmp_learn *l = arg;
+  pin(l);
   struct pmp_errmsg msg = {{0}};
   const enum pmp_err err = pmp_learn_load(l, &msg);
   if (err != PMP_OK) {

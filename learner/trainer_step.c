@@ -399,6 +399,7 @@ enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m,
                                        t->config.batch)
                             : pmp_fail(msg, err, "a batch could not be drawn");
   }
+  m->rows = w.batch.n;
   mean_row(t, &w, m);
   lap(t, &w, &t->times.sample);
   err = compute_gradients(t, &w, m, msg);

@@ -16,9 +16,7 @@
 /* The log is copied into the database when it has grown to this: large, so that far fewer than one
  * acknowledgement in a hundred waits for it; what it costs is the time to read it back after a
  * crash (a quarter of a second). */
-#define LOG_BYTES_MAX (64ULL << 20)
-/* Readers or a full disk kept a copy from finishing: the next try after this much more. */
-#define LOG_BYTES_RETRY (16ULL << 20)
+#define LOG_BYTES_MAX ((size_t)64 << 20)
 /* When nothing happens, a log from this size on is copied at once. */
 #define LOG_BYTES_IDLE (1ULL << 20)
 #define IDLE_MS 200
@@ -211,13 +209,16 @@ static void copy_log(struct pmp_store *s, uint64_t least) {
   if (s->closed_by_error || s->now.health == PMP_STORE_FAILED || s->writer.log_pages == 0) return;
   if (pmp_db_number(s->writer.db, "PRAGMA page_size", 0, &page_bytes, &msg) == PMP_OK)
     bytes = s->writer.log_pages * (uint64_t)page_bytes;
-  if (bytes < LOG_BYTES_RETRY) s->log_retry = 0; /* it began anew */
+  /* Readers or a full disk may keep a copy from finishing: the next try when the log has grown by a
+   * quarter of its limit, or has begun anew. */
+  uint64_t more = s->config.log_bytes_max / 4;
+  if (bytes < more) s->log_retry = 0;
   if (bytes < least || bytes < s->log_retry) return;
   int64_t begin = pmp_clock_mono(&s->config.clock);
   s->writer.rc = SQLITE_OK;
   enum pmp_err err = pmp_writer_checkpoint(&s->writer, false, &msg);
   s->log_full = err == PMP_ENOSPC;
-  s->log_retry = bytes + LOG_BYTES_RETRY;
+  s->log_retry = bytes + more;
   if (err != PMP_OK) take_failure(s, err, &msg);
   if (s->now.health == PMP_STORE_REOPENING) reopen(s);
   s->now.busy_ns += (uint64_t)(pmp_clock_mono(&s->config.clock) - begin);
@@ -291,7 +292,7 @@ static void *store_main(void *arg) {
     if (err == PMP_ECLOSED) break;
     if (err == PMP_OK) {
       run_group(s, count);
-      copy_log(s, LOG_BYTES_MAX);
+      copy_log(s, s->config.log_bytes_max);
     } else {
       idle(s, &more);
     }
@@ -318,6 +319,7 @@ static enum pmp_err keep_config(struct pmp_store *s, const struct pmp_store_conf
   s->config.synchronous = s->synchronous;
   if (s->config.queue_capacity == 0) s->config.queue_capacity = 1024;
   if (s->config.group_bytes_max == 0) s->config.group_bytes_max = (size_t)8 << 20;
+  if (s->config.log_bytes_max == 0) s->config.log_bytes_max = LOG_BYTES_MAX;
   if (s->config.group_ops_max == 0) s->config.group_ops_max = 256;
   return PMP_OK;
 }

@@ -39,6 +39,7 @@ struct pmp_store_config {
    * a stream of chunks does not pay, most are not tried. */
   int compress_level;
   uint64_t capacity_rows, capacity_bytes; /* retention; 0: no limit */
+  size_t log_bytes_max; /* the log is copied into the database when it is this large; 0: 64 MiB */
   struct pmp_clock clock;
   const struct pmp_log *log; /* nullable, borrowed */
 };

@@ -29,15 +29,15 @@ int64_t pmpo_deadline(int64_t timeout_ms) {
   return timeout_ms < 0 ? INT64_MAX : pmpo_now_ns() + timeout_ms * MS;
 }
 
-bool pmpo_stopping(const struct pmpo_identity *id) {
-  if (atomic_load(&id->closing)) return true;
-  return id->stop != NULL && __atomic_load_n(id->stop, __ATOMIC_RELAXED) != 0;
+bool pmpo_stopping(const struct pmpo_link *l) {
+  if (atomic_load(&l->id->closing) || atomic_load(&l->cancelled)) return true;
+  return l->id->stop != NULL && __atomic_load_n(l->id->stop, __ATOMIC_RELAXED) != 0;
 }
 
-enum pmp_err pmpo_pause(const struct pmpo_identity *id, int64_t ns, int64_t deadline_ns) {
+enum pmp_err pmpo_pause(const struct pmpo_link *l, int64_t ns, int64_t deadline_ns) {
   int64_t end = pmpo_now_ns() + ns;
   for (;;) {
-    if (pmpo_stopping(id)) return PMP_ECLOSED;
+    if (pmpo_stopping(l)) return PMP_ECLOSED;
     int64_t now = pmpo_now_ns();
     if (now >= deadline_ns) return PMP_ETIMEOUT;
     if (now >= end) return PMP_OK;
@@ -126,7 +126,7 @@ static enum pmp_err wait_aio(struct pmpo_link *l, int64_t deadline_ns) {
   pthread_mutex_lock(&l->lock);
   while (!l->done && err == PMP_OK) {
     int64_t now = pmpo_now_ns();
-    if (pmpo_stopping(l->id)) {
+    if (pmpo_stopping(l)) {
       err = PMP_ECLOSED;
     } else if (now >= deadline_ns) {
       err = PMP_ETIMEOUT;
@@ -231,7 +231,7 @@ static enum pmp_err after_failure(struct pmpo_link *l, enum pmp_err err, int64_t
   if (err != PMP_ETIMEOUT && err != PMP_EIO) return err;
   if (err == PMP_ETIMEOUT && pmpo_now_ns() < deadline_ns && l->on_silence != NULL)
     l->on_silence(l->ctx_of_calls, l);
-  err = pmpo_pause(l->id, err == PMP_EIO ? RESET_MS * MS : 0, deadline_ns);
+  err = pmpo_pause(l, err == PMP_EIO ? RESET_MS * MS : 0, deadline_ns);
   if (err == PMP_ETIMEOUT) return pmp_fail(msg, err, "no answer from %s", l->url);
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");
   l->resent++;
@@ -261,7 +261,7 @@ static enum pmp_err ask(struct pmpo_link *l, struct pmp_request *r, uint32_t ext
      * deadline moves. */
     if (r->verb == PMP_VERB_HELLO && deadline_ns != INT64_MAX)
       deadline_ns = pmpo_deadline(l->id->connect_ms);
-    err = pmpo_pause(l->id, wait_ns, deadline_ns);
+    err = pmpo_pause(l, wait_ns, deadline_ns);
     if (err == PMP_ETIMEOUT)
       return pmp_fail(msg, reply->code, "%s: %s", l->url,
                       reply->message[0] != '\0' ? reply->message : "busy");
@@ -316,7 +316,7 @@ enum pmp_err pmpo_link_request(struct pmpo_link *l, const struct pmp_request *re
     PMP_TRY(ask(l, &r, extra_ms, deadline_ns, arena, reply, msg));
     if (reply->code != PMP_EUNAUTHENTICATED) return answer(reply, msg);
     l->greeted = false; /* the session died with the daemon */
-    enum pmp_err err = pmpo_pause(l->id, RESET_MS * MS, deadline_ns);
+    enum pmp_err err = pmpo_pause(l, RESET_MS * MS, deadline_ns);
     if (err != PMP_OK) return pmp_fail(msg, err, "%s: session lost", l->url);
   }
 }

@@ -40,6 +40,7 @@ struct pmpo_link {
   pthread_cond_t changed;
   bool done; /* the aio has finished; under lock */
   bool open, greeted;
+  atomic_bool cancelled; /* any thread: whoever waits gets PMP_ECLOSED */
   uint8_t session[PMP_SESSION_BYTES];
   uint64_t request_id;
   struct pmp_arena out;                  /* the encoded request */
@@ -72,10 +73,10 @@ PMP_MUST_CHECK enum pmp_err pmpo_link_request(struct pmpo_link *l,
                                               int64_t deadline_ns, struct pmp_arena *arena,
                                               struct pmp_reply *reply, struct pmp_errmsg *msg);
 
-bool pmpo_stopping(const struct pmpo_identity *id);
+/* The client closes, its owner wants to stop, or the link was cancelled. */
+bool pmpo_stopping(const struct pmpo_link *l);
 /* Sleeps, but not past the deadline or a stop. PMP_ETIMEOUT, PMP_ECLOSED. */
-PMP_MUST_CHECK enum pmp_err pmpo_pause(const struct pmpo_identity *id, int64_t ns,
-                                       int64_t deadline_ns);
+PMP_MUST_CHECK enum pmp_err pmpo_pause(const struct pmpo_link *l, int64_t ns, int64_t deadline_ns);
 int64_t pmpo_now_ns(void);
 /* now + timeout_ms; INT64_MAX for a negative one. */
 int64_t pmpo_deadline(int64_t timeout_ms);

@@ -67,7 +67,7 @@ static enum pmp_err deliver(struct pmpo *c, const struct pmpo_slot *slot, struct
     }
     bool again = err == PMP_EUNAVAILABLE || (err == PMP_EINTERNAL && ++internal < INTERNAL_TRIES);
     if (!again) return err;
-    PMP_TRY(pmpo_pause(&c->id, RETRY_NS, INT64_MAX));
+    PMP_TRY(pmpo_pause(&c->data, RETRY_NS, INT64_MAX));
   }
 }
 
@@ -137,7 +137,7 @@ void pmpo_queue_stop(struct pmpo *c) {
 static enum pmp_err wait_change(struct pmpo *c, int64_t deadline_ns, struct pmp_errmsg *msg) {
   struct pmpo_queue *q = &c->queue;
   if (q->dead != PMP_OK) return pmp_fail(msg, q->dead, "%s", q->reason.text);
-  if (pmpo_stopping(&c->id)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
+  if (pmpo_stopping(&c->data)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
   int64_t now = pmpo_now_ns();
   if (now >= deadline_ns)
     return pmp_fail(msg, PMP_ETIMEOUT, "%u chunks are not acknowledged yet", q->count);

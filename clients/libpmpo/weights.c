@@ -73,13 +73,16 @@ static enum pmp_err fetch(struct pmpo *c, const struct pmp_weights *want, struct
   return PMP_OK;
 }
 
+void pmpo_weights_cancel(struct pmpo *c) {
+  atomic_store(&c->weights.cancelled, true);
+}
+
 enum pmp_err pmpo_weights(struct pmpo *c, enum pmp_which which, uint64_t version,
                           uint64_t newer_than, uint32_t wait_ms, struct pmp_arena *arena,
                           struct pmp_weights_reply *manifest, float **buffer,
                           struct pmp_errmsg *msg) {
   *buffer = NULL;
   memset(manifest, 0, sizeof *manifest);
-  if (c->weights.id == NULL) PMP_TRY(pmpo_data_link(c, &c->weights, msg));
   struct pmp_weights want = {
       .which = which, .version = version, .newer_than = newer_than, .wait_ms = wait_ms};
   size_t mark = pmp_arena_mark(arena);

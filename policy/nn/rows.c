@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES PMP_SIMD_LANES
-#define TILE 32 /* columns whose sums over a few rows are held at once */
-#define FEW 8   /* rows that several passes over them find in the nearest cache */
+#define LANES 16 /* partial sums along a row: four vectors of four */
+#define TILE 16  /* columns whose sums over a few rows are held at once */
+#define FEW 8    /* rows that several passes over them find in the nearest cache */
 #define NORM_EPS 1e-5
 
 static size_t blocks_of(size_t rows) {
@@ -20,44 +20,35 @@ size_t pmp_rows_scratch_floats(size_t rows, size_t n) {
 
 /* ---- within a row ---- */
 
-/* The sum of two times eight partial sums, in fixed order. */
-PMP_INLINE double fold(const pmp_simd_d8 *a, const pmp_simd_d8 *b) {
-  const pmp_simd_d8 s = *a + *b;
-  return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+/* Sixteen partial sums, and what they come to in fixed order. */
+struct partial {
+  pmp_simd_d4 v[4];
+};
+
+PMP_INLINE double fold(const struct partial *p) {
+  const pmp_simd_d4 s = (p->v[0] + p->v[1]) + (p->v[2] + p->v[3]);
+  return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
 PMP_INLINE double row_sum(const float *x, size_t n) {
-  pmp_simd_d8 a = {0}, b = {0};
+  struct partial acc = {0};
   size_t j = 0;
-  for (; j + 2 * LANES <= n; j += 2 * LANES) {
-    a += PMP_SIMD_WIDEN(x + j);
-    b += PMP_SIMD_WIDEN(x + j + LANES);
-  }
-  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += (double)x[j];
-  return fold(&a, &b);
+  for (; j + LANES <= n; j += LANES)
+    for (size_t i = 0; i < 4; i++) acc.v[i] += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(x + j + 4 * i));
+  for (; j < n; j++) acc.v[0][j % 4] += (double)x[j];
+  return fold(&acc);
 }
 
 PMP_INLINE double row_spread(const float *x, size_t n, double mean) {
-  pmp_simd_d8 a = {0}, b = {0};
+  struct partial acc = {0};
   size_t j = 0;
-  for (; j + 2 * LANES <= n; j += 2 * LANES) {
-    const pmp_simd_d8 u = PMP_SIMD_WIDEN(x + j) - mean, v = PMP_SIMD_WIDEN(x + j + LANES) - mean;
-    a += u * u;
-    b += v * v;
-  }
-  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += ((double)x[j] - mean) * ((double)x[j] - mean);
-  return fold(&a, &b);
-}
-
-PMP_INLINE double row_dot(const float *x, const float *y, size_t n) {
-  pmp_simd_d8 a = {0}, b = {0};
-  size_t j = 0;
-  for (; j + 2 * LANES <= n; j += 2 * LANES) {
-    a += PMP_SIMD_WIDEN(x + j) * PMP_SIMD_WIDEN(y + j);
-    b += PMP_SIMD_WIDEN(x + j + LANES) * PMP_SIMD_WIDEN(y + j + LANES);
-  }
-  for (size_t l = 0; j < n; j++, l++) a[l % LANES] += (double)x[j] * (double)y[j];
-  return fold(&a, &b);
+  for (; j + LANES <= n; j += LANES)
+    for (size_t i = 0; i < 4; i++) {
+      const pmp_simd_d4 v = PMP_SIMD_WIDEN(PMP_SIMD_LOAD(x + j + 4 * i)) - mean;
+      acc.v[i] += v * v;
+    }
+  for (; j < n; j++) acc.v[0][j % 4] += ((double)x[j] - mean) * ((double)x[j] - mean);
+  return fold(&acc);
 }
 
 /* ---- one block: rows [first, last) ---- */
@@ -125,21 +116,21 @@ PMP_INLINE void column_sums(size_t first, size_t last, size_t n, const float *re
                             const float *restrict z, double *restrict sum) {
   size_t j = 0;
   for (; j + TILE <= n; j += TILE) {
-    pmp_simd_d8 *at = (pmp_simd_d8 *)(void *)(sum + j);
-    pmp_simd_d8 a = at[0], b = at[1], c = at[2], d = at[3];
+    pmp_simd_d4 *at = (pmp_simd_d4 *)(void *)(sum + j);
+    pmp_simd_d4 a = at[0], b = at[1], c = at[2], d = at[3];
     for (size_t r = first; r < last; r++) {
       const float *p = g + r * n + j;
       if (z) {
         const float *q = z + r * n + j;
-        a += PMP_SIMD_WIDEN(p) * PMP_SIMD_WIDEN(q);
-        b += PMP_SIMD_WIDEN(p + 8) * PMP_SIMD_WIDEN(q + 8);
-        c += PMP_SIMD_WIDEN(p + 16) * PMP_SIMD_WIDEN(q + 16);
-        d += PMP_SIMD_WIDEN(p + 24) * PMP_SIMD_WIDEN(q + 24);
+        a += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q));
+        b += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 4)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 4));
+        c += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 8)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 8));
+        d += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 12)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 12));
       } else {
-        a += PMP_SIMD_WIDEN(p);
-        b += PMP_SIMD_WIDEN(p + 8);
-        c += PMP_SIMD_WIDEN(p + 16);
-        d += PMP_SIMD_WIDEN(p + 24);
+        a += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p));
+        b += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 4));
+        c += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 8));
+        d += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 12));
       }
     }
     at[0] = a, at[1] = b, at[2] = c, at[3] = d;
@@ -171,27 +162,53 @@ PMP_CLONES static void elu_back_block(const struct job *w, size_t block, size_t 
   }
 }
 
-/* dx = rstd (d - mean(d) - z mean(d z)), with d = g gain the gradient on the normalised row z. */
-PMP_INLINE void norm_back_row(size_t n, const float *restrict gain, const float *restrict z,
-                              float rstd, float *restrict g) {
-  for (size_t j = 0; j < n; j++) g[j] *= gain[j];
-  const float mean = (float)(row_sum(g, n) / (double)n);
-  const float along = (float)(row_dot(g, z, n) / (double)n);
-  for (size_t i = 0; i < n; i++) g[i] = rstd * (g[i] - mean - z[i] * along);
+/* The means along a row of d and of d z, where d = g gain is the gradient on the normalised row z.
+ */
+struct means {
+  float plain, along;
+};
+
+PMP_INLINE struct means row_means(size_t n, const float *restrict g, const float *restrict gain,
+                                  const float *restrict z) {
+  struct partial sum = {0}, dot = {0};
+  size_t j = 0;
+  for (; j + LANES <= n; j += LANES)
+    for (size_t i = 0; i < 4; i++) {
+      const size_t k = j + 4 * i;
+      const pmp_simd_d4 d = PMP_SIMD_WIDEN(PMP_SIMD_LOAD(g + k) * PMP_SIMD_LOAD(gain + k));
+      sum.v[i] += d;
+      dot.v[i] += d * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(z + k));
+    }
+  for (; j < n; j++) {
+    sum.v[0][j % 4] += (double)(g[j] * gain[j]);
+    dot.v[0][j % 4] += (double)(g[j] * gain[j]) * (double)z[j];
+  }
+  return (struct means){(float)(fold(&sum) / (double)n), (float)(fold(&dot) / (double)n)};
 }
 
+/* dx = rstd (d - mean(d) - z mean(d z)). A few rows at a time: each pass finds in cache what the
+ * one before brought. */
 PMP_CLONES static void norm_tanh_back_block(const struct job *w, size_t block, size_t first,
                                             size_t last) {
   const size_t n = w->n;
-  const float *restrict y = w->y_in, *restrict z = w->saved;
+  const float *restrict y = w->y_in, *restrict z = w->saved, *restrict gain = w->gain;
   float *restrict g = w->z;
+  struct means mean[FEW];
   clear_sums(w, block);
   for (size_t r = first; r < last; r += FEW) {
     const size_t end = r + FEW < last ? r + FEW : last;
-    for (size_t i = r * n; i < end * n; i++) g[i] *= 1.0f - y[i] * y[i];
+    for (size_t i = r; i < end; i++) {
+      for (size_t j = i * n; j < (i + 1) * n; j++) g[j] *= 1.0f - y[j] * y[j];
+      mean[i - r] = row_means(n, g + i * n, gain, z + i * n);
+    }
     if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 1));
     if (w->left) column_sums(r, end, n, g, z, sums_of(w, block, 2));
-    for (size_t i = r; i < end; i++) norm_back_row(n, w->gain, z + i * n, w->rstd_in[i], g + i * n);
+    for (size_t i = r; i < end; i++) {
+      const float plain = mean[i - r].plain, along = mean[i - r].along, s = w->rstd_in[i];
+      const float *restrict zi = z + i * n;
+      float *restrict gi = g + i * n;
+      for (size_t j = 0; j < n; j++) gi[j] = s * (gi[j] * gain[j] - plain - zi[j] * along);
+    }
     if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 0));
   }
 }

@@ -105,10 +105,9 @@ def long_functions(path, text):
 
 
 class Layout(unittest.TestCase):
-    maxDiff = None
-
     def none(self, problems):
-        self.assertEqual([], sorted(problems))
+        if problems:
+            self.fail("\n" + "\n".join(problems))
 
     def test_there_is_something_to_check(self):
         self.assertGreater(sum(1 for _ in includes()), 10)
