@@ -57,7 +57,10 @@ static void refuse_stored(struct pmp_server *s, struct pmp_pending *p) {
     pmp_refuse(s, p->call, PMP_EUNAVAILABLE, 500, "%s", p->op.msg.text);
     return;
   }
-  pmp_refuse(s, p->call, err, 0, "%s", p->op.msg.text);
+  struct pmp_reply reply = {.code = err > PMP_EINTERNAL ? PMP_EINTERNAL : err,
+                            .message = p->op.msg.text,
+                            .expected_seq = p->op.u.append.expected_seq};
+  pmp_answer(s, p->call, &reply);
 }
 
 /* A committed chunk goes to the learner; there is a place on its queue for every job. */

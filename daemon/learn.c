@@ -381,7 +381,7 @@ static void pin(const struct pmp_learn *l) {
   if (core == 0) return;
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET((int)core - 1, &set);
+  CPU_SET((size_t)core - 1, &set);
   if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) {
     pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-PIN", "core=%llu", (unsigned long long)core);
   }

@@ -228,6 +228,7 @@ struct pmp_reply {
   enum pmp_err code;
   const char *message;
   uint32_t retry_after_ms;
+  uint64_t expected_seq;             /* append: with a CONFLICT for a gap, what would be right */
   uint32_t version_min, version_max; /* set by encode when 0 and the code is INVALID */
   enum pmp_verb verb;                /* PMP_VERB_NONE: no body */
   union {

@@ -237,6 +237,7 @@ static enum pmp_err in_reply(const struct wire_in *in, const PB(Reply) * r, stru
   out->retry_after_ms = r->retry_after_ms;
   out->version_min = r->version_min;
   out->version_max = r->version_max;
+  out->expected_seq = r->expected_seq;
   PMP_TRY(wire_in_text(in, "message", r->message, &out->message));
   return in_body(in, r, out);
 }

@@ -284,6 +284,7 @@ enum pmp_err pmp_wire_encode_reply(const struct pmp_reply *r, struct pmp_arena *
   reply.retry_after_ms = r->retry_after_ms;
   reply.version_min = r->version_min;
   reply.version_max = r->version_max;
+  reply.expected_seq = r->expected_seq;
   if (r->code == PMP_EINVALID && r->version_max == 0) {
     reply.version_min = PMP_WIRE_VERSION_MIN;
     reply.version_max = PMP_WIRE_VERSION_MAX;

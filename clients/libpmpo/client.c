@@ -192,7 +192,6 @@ static enum pmp_err connect_all(struct pmpo *c, const struct pmpo_options *o,
   c->desk.on_hello = on_hello;
   c->desk.ctx_of_calls = c;
   PMP_TRY(pmpo_link_hello(&c->desk, deadline, msg));
-  PMP_TRY(pmpo_data_link(c, &c->weights, msg)); /* says hello when it is first used */
   if (o->role != PMP_ROLE_ACTOR) return PMP_OK;
   PMP_TRY(pmpo_data_link(c, &c->data, msg));
   PMP_TRY(pmpo_link_hello(&c->data, deadline, msg));

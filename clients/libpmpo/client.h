@@ -39,6 +39,7 @@ struct pmpo_queue {
 struct pmpo {
   struct pmpo_identity id;
   struct pmpo_link desk, data, weights;
+  atomic_bool weights_cancelled;
   pthread_mutex_t lock; /* greetings */
   struct pmpo_greeting *_Atomic greeting;
   struct pmpo_queue queue;

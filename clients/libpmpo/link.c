@@ -30,7 +30,8 @@ int64_t pmpo_deadline(int64_t timeout_ms) {
 }
 
 bool pmpo_stopping(const struct pmpo_link *l) {
-  if (atomic_load(&l->id->closing) || atomic_load(&l->cancelled)) return true;
+  if (atomic_load(&l->id->closing)) return true;
+  if (l->cancelled != NULL && atomic_load(l->cancelled)) return true;
   return l->id->stop != NULL && __atomic_load_n(l->id->stop, __ATOMIC_RELAXED) != 0;
 }
 

@@ -40,7 +40,7 @@ struct pmpo_link {
   pthread_cond_t changed;
   bool done; /* the aio has finished; under lock */
   bool open, greeted;
-  atomic_bool cancelled; /* any thread: whoever waits gets PMP_ECLOSED */
+  const atomic_bool *cancelled; /* nullable: once true, whoever waits gets PMP_ECLOSED */
   uint8_t session[PMP_SESSION_BYTES];
   uint64_t request_id;
   struct pmp_arena out;                  /* the encoded request */

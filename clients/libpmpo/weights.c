@@ -74,7 +74,7 @@ static enum pmp_err fetch(struct pmpo *c, const struct pmp_weights *want, struct
 }
 
 void pmpo_weights_cancel(struct pmpo *c) {
-  atomic_store(&c->weights.cancelled, true);
+  atomic_store(&c->weights_cancelled, true);
 }
 
 enum pmp_err pmpo_weights(struct pmpo *c, enum pmp_which which, uint64_t version,

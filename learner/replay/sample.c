@@ -10,6 +10,7 @@
   } while (0)
 
 static void gather(float *to, const float *from, const uint32_t *slot, size_t n, size_t width) {
+  if (width == 0) return;
   if (width == 1) {
     for (size_t i = 0; i < n; i++) to[i] = from[slot[i]];
     return;

@@ -5,9 +5,10 @@
 #include <math.h>
 #include <string.h>
 
-#define LANES 16 /* partial sums along a row: four vectors of four */
-#define TILE 16  /* columns whose sums over a few rows are held at once */
-#define FEW 8    /* rows that several passes over them find in the nearest cache */
+/* Partial sums along a row, and columns summed at once over a few rows. More than 16, so that gcc
+ * vectorises the loops over them before it unrolls them. */
+#define LANES 32
+#define FEW 8 /* rows that several passes over them find in the nearest cache */
 #define NORM_EPS 1e-5
 
 static size_t blocks_of(size_t rows) {
@@ -20,35 +21,30 @@ size_t pmp_rows_scratch_floats(size_t rows, size_t n) {
 
 /* ---- within a row ---- */
 
-/* Sixteen partial sums, and what they come to in fixed order. */
-struct partial {
-  pmp_simd_d4 v[4];
-};
-
-PMP_INLINE double fold(const struct partial *p) {
-  const pmp_simd_d4 s = (p->v[0] + p->v[1]) + (p->v[2] + p->v[3]);
-  return (s[0] + s[2]) + (s[1] + s[3]);
+PMP_INLINE double fold(const double acc[LANES]) {
+  double four[4] = {0};
+  for (size_t l = 0; l < LANES; l += 4)
+    for (size_t i = 0; i < 4; i++) four[i] += acc[l + i];
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-PMP_INLINE double row_sum(const float *x, size_t n) {
-  struct partial acc = {0};
+PMP_INLINE double row_sum(const float *restrict x, size_t n) {
+  double acc[LANES] = {0};
   size_t j = 0;
   for (; j + LANES <= n; j += LANES)
-    for (size_t i = 0; i < 4; i++) acc.v[i] += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(x + j + 4 * i));
-  for (; j < n; j++) acc.v[0][j % 4] += (double)x[j];
-  return fold(&acc);
+    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l];
+  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j];
+  return fold(acc);
 }
 
-PMP_INLINE double row_spread(const float *x, size_t n, double mean) {
-  struct partial acc = {0};
+PMP_INLINE double row_spread(const float *restrict x, size_t n, double mean) {
+  double acc[LANES] = {0};
   size_t j = 0;
   for (; j + LANES <= n; j += LANES)
-    for (size_t i = 0; i < 4; i++) {
-      const pmp_simd_d4 v = PMP_SIMD_WIDEN(PMP_SIMD_LOAD(x + j + 4 * i)) - mean;
-      acc.v[i] += v * v;
-    }
-  for (; j < n; j++) acc.v[0][j % 4] += ((double)x[j] - mean) * ((double)x[j] - mean);
-  return fold(&acc);
+    for (size_t l = 0; l < LANES; l++)
+      acc[l] += ((double)x[j + l] - mean) * ((double)x[j + l] - mean);
+  for (size_t l = 0; j < n; j++, l++) acc[l] += ((double)x[j] - mean) * ((double)x[j] - mean);
+  return fold(acc);
 }
 
 /* ---- one block: rows [first, last) ---- */
@@ -115,25 +111,19 @@ PMP_INLINE double *sums_of(const struct job *w, size_t block, size_t which) {
 PMP_INLINE void column_sums(size_t first, size_t last, size_t n, const float *restrict g,
                             const float *restrict z, double *restrict sum) {
   size_t j = 0;
-  for (; j + TILE <= n; j += TILE) {
-    pmp_simd_d4 *at = (pmp_simd_d4 *)(void *)(sum + j);
-    pmp_simd_d4 a = at[0], b = at[1], c = at[2], d = at[3];
+  for (; j + LANES <= n; j += LANES) {
+    double acc[LANES];
+    for (size_t l = 0; l < LANES; l++) acc[l] = sum[j + l];
     for (size_t r = first; r < last; r++) {
-      const float *p = g + r * n + j;
+      const float *restrict p = g + r * n + j;
       if (z) {
-        const float *q = z + r * n + j;
-        a += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q));
-        b += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 4)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 4));
-        c += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 8)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 8));
-        d += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 12)) * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(q + 12));
+        const float *restrict q = z + r * n + j;
+        for (size_t l = 0; l < LANES; l++) acc[l] += (double)p[l] * (double)q[l];
       } else {
-        a += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p));
-        b += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 4));
-        c += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 8));
-        d += PMP_SIMD_WIDEN(PMP_SIMD_LOAD(p + 12));
+        for (size_t l = 0; l < LANES; l++) acc[l] += (double)p[l];
       }
     }
-    at[0] = a, at[1] = b, at[2] = c, at[3] = d;
+    for (size_t l = 0; l < LANES; l++) sum[j + l] = acc[l];
   }
   for (size_t r = first; r < last; r++)
     for (size_t k = j; k < n; k++)
@@ -170,20 +160,18 @@ struct means {
 
 PMP_INLINE struct means row_means(size_t n, const float *restrict g, const float *restrict gain,
                                   const float *restrict z) {
-  struct partial sum = {0}, dot = {0};
+  double sum[LANES] = {0}, dot[LANES] = {0};
   size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t i = 0; i < 4; i++) {
-      const size_t k = j + 4 * i;
-      const pmp_simd_d4 d = PMP_SIMD_WIDEN(PMP_SIMD_LOAD(g + k) * PMP_SIMD_LOAD(gain + k));
-      sum.v[i] += d;
-      dot.v[i] += d * PMP_SIMD_WIDEN(PMP_SIMD_LOAD(z + k));
-    }
-  for (; j < n; j++) {
-    sum.v[0][j % 4] += (double)(g[j] * gain[j]);
-    dot.v[0][j % 4] += (double)(g[j] * gain[j]) * (double)z[j];
+  for (; j + LANES <= n; j += LANES) {
+    for (size_t l = 0; l < LANES; l++) sum[l] += (double)(g[j + l] * gain[j + l]);
+    for (size_t l = 0; l < LANES; l++)
+      dot[l] += (double)(g[j + l] * gain[j + l]) * (double)z[j + l];
   }
-  return (struct means){(float)(fold(&sum) / (double)n), (float)(fold(&dot) / (double)n)};
+  for (size_t l = 0; j < n; j++, l++) {
+    sum[l] += (double)(g[j] * gain[j]);
+    dot[l] += (double)(g[j] * gain[j]) * (double)z[j];
+  }
+  return (struct means){(float)(fold(sum) / (double)n), (float)(fold(dot) / (double)n)};
 }
 
 /* dx = rstd (d - mean(d) - z mean(d z)). A few rows at a time: each pass finds in cache what the
@@ -217,9 +205,9 @@ PMP_CLONES static void group_block(const struct job *w, size_t block, size_t fir
   const size_t n = w->n, per = w->per;
   (void)block;
   for (size_t s = first; s < last; s++)
-    for (size_t j = 0; j < n; j += TILE) {
-      const size_t width = n - j < TILE ? n - j : TILE;
-      double acc[TILE] = {0};
+    for (size_t j = 0; j < n; j += LANES) {
+      const size_t width = n - j < LANES ? n - j : LANES;
+      double acc[LANES] = {0};
       for (size_t r = s * per; r < (s + 1) * per; r++)
         for (size_t l = 0; l < width; l++) acc[l] += (double)w->saved[r * n + j + l];
       for (size_t l = 0; l < width; l++) w->z[s * n + j + l] = (float)acc[l];

@@ -13,13 +13,6 @@
 #define PMP_CLONES
 #endif
 
-/* Four lanes, for the reductions that a compiler does not see through: float32 widened to float64
- * in one instruction where there is one. Loads and stores need no alignment. */
-typedef float pmp_simd_f4 __attribute__((vector_size(16), aligned(4), may_alias));
-typedef double pmp_simd_d4 __attribute__((vector_size(32), aligned(8), may_alias));
-#define PMP_SIMD_LOAD(p) (*(const pmp_simd_f4 *)(const void *)(p))
-#define PMP_SIMD_WIDEN(f4) __builtin_convertvector(f4, pmp_simd_d4)
-
 #define PMP_INLINE static inline __attribute__((always_inline))
 
 #endif

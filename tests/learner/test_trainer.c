@@ -1,4 +1,5 @@
 /* The trainer's step: reproducible, learning, and harmless when it fails. */
+#include "learner/trainer_state.h"
 #include "tests/learner/trainer_world.h"
 
 static void run_critic(uint64_t seed, int steps, char hash[33]) {
@@ -142,6 +143,9 @@ static void test_refresh_and_target(void **state) {
     assert_int_equal(pmp_trainer_step(t, &m, &refreshed, &msg), PMP_OK);
     assert_int_equal(refreshed, i % 7 == 0);
     assert_int_equal(memcmp(pmp_trainer_pi(t), pmp_trainer_ref(t), bytes) == 0, i % 7 == 0);
+    bool same = memcmp(t->buffer[PMP_BUFFER_TARGET], t->buffer[PMP_BUFFER_CRITIC],
+                       t->floats[PMP_BUFFER_CRITIC] * sizeof(float)) == 0;
+    assert_int_equal(same, i % 10 == 0);
   }
   assert_int_equal(pmp_trainer_version(t), 4);
   assert_int_equal(pmp_trainer_steps(t), 21);

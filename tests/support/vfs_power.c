@@ -30,7 +30,8 @@ struct image { /* of one file */
   char path[512];
   struct content durable;
   struct change *first, **last;
-  bool gone; /* deleted, the folder not synced */
+  bool exists; /* as far as a synced folder says */
+  bool gone;   /* deleted, but the folder was not synced: it may be back after a cut */
 };
 
 struct vfs_power {
@@ -156,10 +157,8 @@ static void cut(struct vfs_power *v) {
   if (v->off) return;
   v->off = true;
   for (struct image *i = v->images; i != NULL; i = i->next) {
-    if (!i->gone)
-      apply_some(v, i);
-    else if (pmp_rng_below(&v->rng, 2) == 0)
-      i->gone = false; /* the folder still had the name */
+    apply_some(v, i);
+    if (i->gone) i->exists = pmp_rng_below(&v->rng, 2) == 0;
   }
 }
 
@@ -342,12 +341,13 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
   if (!v->off) {
     if (name != NULL && (flags & SQLITE_OPEN_DELETEONCLOSE) == 0) {
       f->image = image_of(v, name);
-      if (f->image->gone) {
-        f->image->gone = false;
-        f->image->durable.size = 0;
-      }
     }
     rc = v->real->xOpen(v->real, name, f->real, flags, out);
+    if (rc == SQLITE_OK && f->image != NULL) {
+      if (f->image->gone) f->image->durable.size = 0; /* another file of the same name */
+      f->image->gone = false;
+      f->image->exists = true;
+    }
   }
   pthread_mutex_unlock(&v->lock);
   if (rc == SQLITE_OK) f->base.pMethods = &methods;
@@ -364,6 +364,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder) {
     if (rc == SQLITE_OK) {
       forget_changes(i);
       i->gone = !sync_folder;
+      i->exists = !sync_folder;
       if (sync_folder) i->durable.size = 0;
     }
   }
@@ -471,7 +472,7 @@ bool vfs_power_is_off(struct vfs_power *v) {
 
 static void put_back(const struct image *i) {
   unlink(i->path);
-  if (i->gone) return;
+  if (!i->exists) return;
   FILE *f = fopen(i->path, "wb");
   assert(f != NULL);
   size_t n = i->durable.size > 0 ? fwrite(i->durable.data, 1, i->durable.size, f) : 0;
