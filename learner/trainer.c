@@ -150,13 +150,14 @@ enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer
   struct pmp_trainer *t = calloc(1, sizeof *t);
   if (t == NULL) return pmp_fail(msg, PMP_ENOMEM, "trainer: out of memory");
   t->config = *config;
+  t->config.replay.evaluated_trainable = config->judge == PMP_JUDGE_ACTOR;
   t->clock = clock;
   t->objective = pmp_objective_find(config->objective);
   enum pmp_err err = pmp_policy_init(&t->policy, &config->policy, msg);
   if (err == PMP_OK && config->judge == PMP_JUDGE_CRITIC)
     err = pmp_critic_init(&t->critic, &config->critic, msg);
   if (err == PMP_OK) err = pmp_compute_cpu(&t->compute, config->threads);
-  if (err == PMP_OK) err = pmp_replay_open(&t->replay, &config->replay, msg);
+  if (err == PMP_OK) err = pmp_replay_open(&t->replay, &t->config.replay, msg);
   if (err == PMP_OK && !allocate(t))
     err = pmp_fail(msg, PMP_ENOMEM,
                    "trainer: no memory for parameters and a step's scratch (%zu bytes)",

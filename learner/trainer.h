@@ -42,7 +42,7 @@ struct pmp_trainer_config {
   uint32_t kl_rows;                /* further unlabelled rows for the KL only */
   bool
       normalize_obs; /* running mean and variance of observations: must be off (PMP_EUNAVAILABLE) */
-  struct pmp_replay_config replay;
+  struct pmp_replay_config replay; /* evaluated_trainable is set by open: judge actor */
 };
 
 /* Settings that may change while running. */

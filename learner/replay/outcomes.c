@@ -53,14 +53,10 @@ static int8_t verdict_of(const struct pmp_replay_rows *rows, uint32_t row) {
   return (int8_t)(rows->verdict == NULL ? 0 : rows->verdict[row]);
 }
 
-static bool can_draw(const struct pmp_replay *r, int8_t verdict) {
-  return verdict != 0 || r->config.unlabelled_trainable;
-}
-
 /* Adds (sign 1) or takes back (-1) what the statistics say of one row. */
-static void count_row(struct pmp_replay *r, int8_t verdict, int sign) {
+static void count_row(struct pmp_replay *r, int8_t verdict, float f, int sign) {
   uint64_t one = sign > 0 ? 1 : UINT64_MAX;
-  if (can_draw(r, verdict)) r->drawable += one;
+  if (pmp_ring_can_draw(r, verdict, f)) r->drawable += one;
   if (verdict > 0) r->accepted += one;
   if (verdict < 0) r->rejected += one;
 }
@@ -77,7 +73,8 @@ static bool is_skipped(struct pmp_replay *r, const struct pmp_replay_rows *rows,
 }
 
 static bool takes(struct pmp_replay *r, const struct pmp_replay_rows *rows, uint32_t row) {
-  if (!can_draw(r, verdict_of(rows, row)) || is_skipped(r, rows, row)) return false;
+  float f = rows->f == NULL ? NAN : rows->f[row];
+  if (!pmp_ring_can_draw(r, verdict_of(rows, row), f) || is_skipped(r, rows, row)) return false;
   if (rows->ref_version != NULL && !is_stale(r, rows->ref_version[row])) return true;
   if (rows->ref_version == NULL && !is_stale(r, 0)) return true;
   if (pmp_ring_counting(r)) r->stale_dropped++;
@@ -101,7 +98,7 @@ static void put_row(struct pmp_replay *r, const struct pmp_replay_rows *rows, ui
   r->f[slot] = rows->f == NULL ? NAN : rows->f[row];
   memcpy(r->act + slot * act, rows->act + row * act, act * sizeof(float));
   r->head++;
-  count_row(r, r->verdict[slot], 1);
+  count_row(r, r->verdict[slot], r->f[slot], 1);
 }
 
 void pmp_outcomes_add(struct pmp_replay *r, const struct pmp_replay_rows *rows,
@@ -132,7 +129,7 @@ void pmp_outcomes_evict(struct pmp_replay *r) {
   const struct pmp_ring_group *g = &r->group[slot];
   for (uint32_t i = 0; i < g->rows; i++) {
     size_t at = pmp_ring_slot(r, r->front++);
-    count_row(r, r->verdict[at], -1);
+    count_row(r, r->verdict[at], r->f[at], -1);
     pmp_ring_chunk_drop(r, r->chunk_of[at]);
   }
   if (g->live > 0) {
@@ -189,14 +186,15 @@ enum pmp_err pmp_replay_relabel(struct pmp_replay *r, struct pmp_row_id id, int8
   uint64_t position = 0;
   if (r->config.shape != PMP_REPLAY_OUTCOMES || !pmp_ring_find(r, id, &position)) return PMP_OK;
   size_t at = pmp_ring_slot(r, position);
-  if (!can_draw(r, r->verdict[at]) && label != 0)
+  if (!pmp_ring_can_draw(r, r->verdict[at], r->f[at]) && label != 0)
     return PMP_OK; /* it becomes trainable anew, behind all others */
   *known = true;
   uint64_t number = group_find(r, position);
   struct pmp_ring_group *g = group_at(r, number);
-  bool before = can_draw(r, r->verdict[at]), after = can_draw(r, label);
-  count_row(r, r->verdict[at], -1);
-  count_row(r, label, 1);
+  bool before = pmp_ring_can_draw(r, r->verdict[at], r->f[at]),
+       after = pmp_ring_can_draw(r, label, r->f[at]);
+  count_row(r, r->verdict[at], r->f[at], -1);
+  count_row(r, label, r->f[at], 1);
   r->verdict[at] = label;
   r->weight[at] = weight;
   if (before && !after && --g->live == 0) index_remove(r, g->first);
@@ -224,7 +222,7 @@ static uint32_t move_group(struct pmp_replay *r, const struct pmp_ring_group *g,
   for (uint32_t i = 0; i < g->rows; i++) {
     size_t from = pmp_ring_slot(r, g->first + i);
     if (is_stale(r, r->version_of[from])) {
-      count_row(r, r->verdict[from], -1);
+      count_row(r, r->verdict[from], r->f[from], -1);
       pmp_ring_chunk_drop(r, r->chunk_of[from]);
       r->stale_dropped++;
       continue;
@@ -235,7 +233,7 @@ static uint32_t move_group(struct pmp_replay *r, const struct pmp_ring_group *g,
       r->chunk[*chunk].rows = 0;
     }
     r->chunk[*chunk].rows++;
-    *live += can_draw(r, r->verdict[from]);
+    *live += pmp_ring_can_draw(r, r->verdict[from], r->f[from]);
     move_row(r, pmp_ring_slot(r, head + kept), from);
     kept++;
   }

@@ -177,7 +177,10 @@ static uint64_t first_drawable(const struct pmp_replay *r) {
   if (r->config.shape == PMP_REPLAY_TRAJECTORIES) return r->front;
   if (r->index_count == 0) return r->head;
   uint64_t position = r->group[r->index[pmp_ring_slot(r, r->index_front)]].first;
-  while (r->verdict[pmp_ring_slot(r, position)] == 0 && !r->config.unlabelled_trainable) position++;
+  for (;; position++) {
+    size_t slot = pmp_ring_slot(r, position);
+    if (pmp_ring_can_draw(r, r->verdict[slot], r->f[slot])) break;
+  }
   return position;
 }
 

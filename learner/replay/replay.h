@@ -42,6 +42,8 @@ struct pmp_replay_config {
   uint32_t max_staleness; /* outcomes judged by actors: in refreshes; 0: no limit */
   bool unlabelled_trainable; /* outcomes: rows without a verdict are trainable (critic, a rule over
                                 f, or KL only) */
+  bool evaluated_trainable;  /* outcomes: rows with an evaluation and no verdict are trainable (a
+                                rule will label them) */
 };
 
 #define PMP_REPLAY_GROUP_MAX 4096u /* outcomes of one condition */

@@ -90,6 +90,12 @@ static inline bool pmp_ring_counting(const struct pmp_replay *r) {
   return r->last_commit > r->mark.last_commit || r->mark.last_commit == 0;
 }
 
+/* Outcomes: whether a row with this verdict and evaluation is trainable. */
+static inline bool pmp_ring_can_draw(const struct pmp_replay *r, int8_t verdict, float f) {
+  if (verdict != 0 || r->config.unlabelled_trainable) return true;
+  return r->config.evaluated_trainable && f - f == 0.0F; /* finite */
+}
+
 /* chunks.c */
 uint32_t pmp_ring_chunk_open(struct pmp_replay *r, uint64_t chunk,
                              uint64_t commit); /* holds one itself; there is always room */

@@ -81,7 +81,7 @@ static enum pmp_err sample_rows(struct pmp_replay *r, struct pmp_rng *rng, size_
 
 /* Which of the ring's rows a batch may show: those that can be drawn, of one version or of all. */
 static bool is_shown(const struct pmp_replay *r, size_t slot, uint64_t version) {
-  if (r->verdict[slot] == 0 && !r->config.unlabelled_trainable) return false;
+  if (!pmp_ring_can_draw(r, r->verdict[slot], r->f[slot])) return false;
   return r->config.sampler != PMP_SAMPLER_VERSION || r->version_of[slot] == version;
 }
 

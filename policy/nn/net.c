@@ -122,59 +122,87 @@ void pmp_net_init_params(const struct pmp_net *net, struct pmp_rng *rng, float *
 
 /* ---- the cache ---- */
 
+/* States are taken a chunk at a time through all layers, so that what one layer writes is still
+ * near when the next reads it, and so that gradients on hidden layers need room for one chunk only.
+ * The size does not depend on the machine or the number of threads: it is part of the order of
+ * sums. */
+#define CHUNK_ROWS 1280
+
 /* Where things lie in a cache, in floats. */
 struct plan {
-  size_t rows;
+  size_t states, rows; /* of a chunk; the last may have fewer */
+  size_t chunks;
+  /* Shared by all chunks: */
+  size_t group;   /* the states' part of layer 1, or its gradient (states x width) */
+  size_t grad[2]; /* gradients on hidden layers, in turn (rows x widest) */
+  size_t sums;    /* scratch of row kernels */
+  size_t saved;   /* the first chunk's part of what backward needs */
+  /* Within a chunk's part: */
   size_t y[PMP_NET_HIDDEN_MAX]; /* outputs of hidden layers (rows x width) */
   size_t norm, rstd; /* normalised rows of layer 1 (rows x width), 1 / their std (rows) */
-  size_t group;      /* the states' part of layer 1, or its gradient (states x width) */
-  size_t grad[2];    /* gradients on hidden layers, in turn (rows x widest) */
-  size_t sums;       /* scratch of row kernels */
-  size_t floats;
+  size_t saved_each; /* size of a chunk's part */
 };
 
-static size_t take(struct plan *p, size_t floats) {
-  const size_t at = p->floats;
-  p->floats += (floats + ALIGN - 1) / ALIGN * ALIGN;
+static size_t take(size_t *total, size_t floats) {
+  const size_t at = *total;
+  *total += (floats + ALIGN - 1) / ALIGN * ALIGN;
   return at;
 }
 
-static void plan_make(const struct pmp_net *net, size_t rows, size_t states, struct plan *p) {
+static void plan_make(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
   const struct pmp_net_config *c = &net->config;
-  size_t widest = 0, widest_sum = c->out;
-  *p = (struct plan){.rows = rows};
+  const size_t most = CHUNK_ROWS / per > 0 ? CHUNK_ROWS / per : 1;
+  size_t widest = 0, common = 0;
+  *p = (struct plan){.chunks = (states + most - 1) / most};
+  p->states = (states + p->chunks - 1) / p->chunks;
+  p->rows = p->states * per;
   for (uint32_t l = 0; l < c->hidden_count; l++) {
-    p->y[l] = take(p, rows * c->hidden[l]);
+    p->y[l] = take(&p->saved_each, p->rows * c->hidden[l]);
     if (c->hidden[l] > widest) widest = c->hidden[l];
   }
-  if (widest > widest_sum) widest_sum = widest;
   if (c->first_layer_norm) {
-    p->norm = take(p, rows * c->hidden[0]);
-    p->rstd = take(p, rows);
+    p->norm = take(&p->saved_each, p->rows * c->hidden[0]);
+    p->rstd = take(&p->saved_each, p->rows);
   }
-  if (rows != states) p->group = take(p, states * width(net, 0));
-  p->grad[0] = take(p, rows * widest);
-  p->grad[1] = take(p, rows * widest);
-  p->sums = take(p, pmp_rows_scratch_floats(rows, widest_sum));
+  if (per > 1) p->group = take(&common, p->states * width(net, 0));
+  p->grad[0] = take(&common, p->rows * widest);
+  p->grad[1] = take(&common, p->rows * widest);
+  p->sums = take(&common, pmp_rows_scratch_floats(p->rows, widest > c->out ? widest : c->out));
+  p->saved = common;
 }
 
 size_t pmp_net_cache_floats(const struct pmp_net *net, size_t rows, size_t states) {
   struct plan p;
-  plan_make(net, rows, states, &p);
-  return p.floats;
+  if (rows == 0 || states == 0) return 0;
+  plan_make(net, states, rows / states, &p);
+  return p.saved + p.chunks * p.saved_each;
 }
 
-/* One call's arguments. */
-struct call {
+/* One chunk of a call. */
+struct chunk {
   const struct pmp_net *net;
   struct pmp_compute *compute;
+  const struct plan *plan;
   const float *params, *shared, *own;
-  size_t states, per;
-  float *cache;
-  struct plan plan;
+  size_t first, states, per, rows; /* first: of all states */
+  float *common, *saved;
 };
 
-static enum pmp_err gemm(const struct call *k, bool ta, bool tb, size_t m, size_t n, size_t inner,
+/* Chunk `i` of `states` states. */
+static void chunk_set(struct chunk *k, size_t i, size_t states, const float *shared,
+                      const float *own, float *cache) {
+  const struct pmp_net_config *c = &k->net->config;
+  const size_t first = i * k->plan->states, rest = states - first;
+  k->first = first;
+  k->states = rest < k->plan->states ? rest : k->plan->states;
+  k->rows = k->states * k->per;
+  k->shared = c->in_shared ? shared + first * c->in_shared : NULL;
+  k->own = c->in_own ? own + first * k->per * c->in_own : NULL;
+  k->common = cache;
+  k->saved = cache + k->plan->saved + i * k->plan->saved_each;
+}
+
+static enum pmp_err gemm(const struct chunk *k, bool ta, bool tb, size_t m, size_t n, size_t inner,
                          const float *a, const float *b, float beta, float *c) {
   return k->compute->gemm(k->compute, ta, tb, (int64_t)m, (int64_t)n, (int64_t)inner, a,
                           (int64_t)(ta ? m : inner), b, (int64_t)(tb ? inner : n), beta, c,
@@ -184,61 +212,66 @@ static enum pmp_err gemm(const struct call *k, bool ta, bool tb, size_t m, size_
 /* ---- forward ---- */
 
 /* z (rows x width) = the product of layer 1; *group = what is to be added by state, or NULL. */
-static enum pmp_err first_product(const struct call *k, float *z, const float **group) {
+static enum pmp_err first_product(const struct chunk *k, float *z, const float **group) {
   const struct pmp_net_config *c = &k->net->config;
-  const size_t n = width(k->net, 0), rows = k->plan.rows;
+  const size_t n = width(k->net, 0);
   const float *w = k->params + k->net->weight[0], *w_own = w + c->in_shared * n;
   *group = NULL;
   if (k->per == 1) {
-    PMP_TRY(gemm(k, false, false, rows, n, c->in_shared, k->shared, w, 0, z));
+    PMP_TRY(gemm(k, false, false, k->rows, n, c->in_shared, k->shared, w, 0, z));
     if (c->in_own == 0) return PMP_OK;
-    return gemm(k, false, false, rows, n, c->in_own, k->own, w_own, 1, z);
+    return gemm(k, false, false, k->rows, n, c->in_own, k->own, w_own, 1, z);
   }
-  float *state = k->cache + k->plan.group;
+  float *state = k->common + k->plan->group;
   PMP_TRY(gemm(k, false, false, k->states, n, c->in_shared, k->shared, w, 0, state));
   *group = state;
-  return gemm(k, false, false, rows, n, c->in_own, k->own, w_own, 0, z);
+  return gemm(k, false, false, k->rows, n, c->in_own, k->own, w_own, 0, z);
 }
 
-static void activate(const struct call *k, uint32_t layer, const float *group, float *z) {
+static void activate(const struct chunk *k, uint32_t layer, const float *group, float *z) {
   const struct pmp_net *net = k->net;
   const struct pmp_rows_add add = {
       .bias = k->params + net->bias[layer], .group = group, .per = k->per};
-  const size_t n = width(net, layer), rows = k->plan.rows;
+  const size_t n = width(net, layer);
+  const int threads = k->compute->threads;
   if (layer == net->config.hidden_count)
-    pmp_rows_bias(k->compute->threads, rows, n, &add, z);
+    pmp_rows_bias(threads, k->rows, n, &add, z);
   else if (layer == 0 && net->config.first_layer_norm)
-    pmp_rows_norm_tanh(k->compute->threads, rows, n, &add, k->params + net->gain,
-                       k->params + net->shift, z, k->cache + k->plan.rstd, k->cache + k->plan.y[0]);
+    pmp_rows_norm_tanh(threads, k->rows, n, &add, k->params + net->gain, k->params + net->shift, z,
+                       k->saved + k->plan->rstd, k->saved + k->plan->y[0]);
   else
-    pmp_rows_elu(k->compute->threads, rows, n, &add, z);
+    pmp_rows_elu(threads, k->rows, n, &add, z);
+}
+
+static enum pmp_err chunk_forward(const struct chunk *k, float *out) {
+  const struct pmp_net *net = k->net;
+  for (uint32_t l = 0; l < layers(net); l++) {
+    const float *group = NULL;
+    float *z = k->saved + k->plan->y[l < net->config.hidden_count ? l : 0];
+    if (l == net->config.hidden_count)
+      z = out + k->first * k->per * net->config.out;
+    else if (l == 0 && net->config.first_layer_norm)
+      z = k->saved + k->plan->norm;
+    if (l == 0)
+      PMP_TRY(first_product(k, z, &group));
+    else
+      PMP_TRY(gemm(k, false, false, k->rows, width(net, l), inputs(net, l),
+                   k->saved + k->plan->y[l - 1], k->params + net->weight[l], 0, z));
+    activate(k, l, group, z);
+  }
+  return PMP_OK;
 }
 
 enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pmp_compute *compute,
                              const float *params, const float *shared, const float *own,
                              size_t states, size_t per, float *cache, float *out) {
-  struct call k = {.net = net,
-                   .compute = compute,
-                   .params = params,
-                   .shared = shared,
-                   .own = own,
-                   .states = states,
-                   .per = per,
-                   .cache = cache};
+  struct plan plan;
+  struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
   if (states == 0 || per == 0) return PMP_OK;
-  plan_make(net, states * per, states, &k.plan);
-  for (uint32_t l = 0; l < layers(net); l++) {
-    const bool last = l == net->config.hidden_count;
-    float *z = last                                     ? out
-               : l == 0 && net->config.first_layer_norm ? cache + k.plan.norm
-                                                        : cache + k.plan.y[l];
-    const float *group = NULL;
-    if (l == 0)
-      PMP_TRY(first_product(&k, z, &group));
-    else
-      PMP_TRY(gemm(&k, false, false, k.plan.rows, width(net, l), inputs(net, l),
-                   cache + k.plan.y[l - 1], params + net->weight[l], 0, z));
-    activate(&k, l, group, z);
+  plan_make(net, states, per, &plan);
+  for (size_t i = 0; i < plan.chunks; i++) {
+    chunk_set(&k, i, states, shared, own, cache);
+    PMP_TRY(chunk_forward(&k, out));
   }
   return PMP_OK;
 }
@@ -246,68 +279,77 @@ enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pmp_compute *comp
 /* ---- backward ---- */
 
 /* g (rows x width): the gradient on hidden layer's output becomes that on its product. */
-static void deactivate(const struct call *k, uint32_t layer, float *g, float *dparams) {
+static void deactivate(const struct chunk *k, uint32_t layer, float *g, float *dparams) {
   const struct pmp_net *net = k->net;
-  const size_t n = width(net, layer), rows = k->plan.rows;
-  const float *y = k->cache + k->plan.y[layer];
-  float *sums = k->cache + k->plan.sums, *dbias = dparams ? dparams + net->bias[layer] : NULL;
+  const size_t n = width(net, layer);
+  const int threads = k->compute->threads;
+  const float *y = k->saved + k->plan->y[layer];
+  float *sums = k->common + k->plan->sums, *dbias = dparams ? dparams + net->bias[layer] : NULL;
   if (layer == 0 && net->config.first_layer_norm)
-    pmp_rows_norm_tanh_back(k->compute->threads, rows, n, k->cache + k->plan.norm,
-                            k->cache + k->plan.rstd, y, k->params + net->gain, g, sums, dbias,
+    pmp_rows_norm_tanh_back(threads, k->rows, n, k->saved + k->plan->norm, k->saved + k->plan->rstd,
+                            y, k->params + net->gain, g, sums, dbias,
                             dparams ? dparams + net->gain : NULL,
                             dparams ? dparams + net->shift : NULL);
   else
-    pmp_rows_elu_back(k->compute->threads, rows, n, y, g, sums, dbias);
+    pmp_rows_elu_back(threads, k->rows, n, y, g, sums, dbias);
 }
 
 /* From g, the gradient on layer 1's product, to its weights and to the inputs. */
-static enum pmp_err first_back(const struct call *k, const float *g, float *dparams, float *dshared,
-                               float *down) {
+static enum pmp_err first_back(const struct chunk *k, const float *g, float *dparams,
+                               float *dshared, float *down) {
   const struct pmp_net_config *c = &k->net->config;
-  const size_t n = width(k->net, 0), rows = k->plan.rows, own_at = c->in_shared * n;
+  const size_t n = width(k->net, 0), own_at = c->in_shared * n;
   const float *w = k->params + k->net->weight[0];
   float *dw = dparams ? dparams + k->net->weight[0] : NULL;
-  if (dw && c->in_own) PMP_TRY(gemm(k, true, false, c->in_own, n, rows, k->own, g, 1, dw + own_at));
-  if (down && c->in_own) PMP_TRY(gemm(k, false, true, rows, c->in_own, n, g, w + own_at, 0, down));
+  if (dw && c->in_own)
+    PMP_TRY(gemm(k, true, false, c->in_own, n, k->rows, k->own, g, 1, dw + own_at));
+  if (down && c->in_own)
+    PMP_TRY(gemm(k, false, true, k->rows, c->in_own, n, g, w + own_at, 0,
+                 down + k->first * k->per * c->in_own));
   if (c->in_shared == 0) return PMP_OK;
   if (k->per > 1 && (dw || dshared)) {
-    float *grouped = k->cache + k->plan.group;
+    float *grouped = k->common + k->plan->group;
     pmp_rows_group(k->compute->threads, k->states, k->per, n, g, grouped);
     g = grouped;
   }
   if (dw) PMP_TRY(gemm(k, true, false, c->in_shared, n, k->states, k->shared, g, 1, dw));
-  if (dshared) PMP_TRY(gemm(k, false, true, k->states, c->in_shared, n, g, w, 0, dshared));
+  if (dshared)
+    PMP_TRY(gemm(k, false, true, k->states, c->in_shared, n, g, w, 0,
+                 dshared + k->first * c->in_shared));
   return PMP_OK;
+}
+
+static enum pmp_err chunk_backward(const struct chunk *k, const float *dout, float *dparams,
+                                   float *dshared, float *down) {
+  const struct pmp_net *net = k->net;
+  const float *g = dout + k->first * k->per * net->config.out;
+  if (dparams)
+    pmp_rows_sum(k->compute->threads, k->rows, net->config.out, g, k->common + k->plan->sums,
+                 dparams + net->bias[net->config.hidden_count]);
+  for (uint32_t l = net->config.hidden_count; l > 0; l--) {
+    const size_t n = width(net, l), in = inputs(net, l);
+    float *next = k->common + k->plan->grad[l % 2];
+    if (dparams)
+      PMP_TRY(gemm(k, true, false, in, n, k->rows, k->saved + k->plan->y[l - 1], g, 1,
+                   dparams + net->weight[l]));
+    PMP_TRY(gemm(k, false, true, k->rows, in, n, g, k->params + net->weight[l], 0, next));
+    deactivate(k, l - 1, next, dparams);
+    g = next;
+  }
+  return first_back(k, g, dparams, dshared, down);
 }
 
 enum pmp_err pmp_net_backward(const struct pmp_net *net, struct pmp_compute *compute,
                               const float *params, const float *shared, const float *own,
                               size_t states, size_t per, float *cache, const float *dout,
                               float *dparams, float *dshared, float *down) {
-  struct call k = {.net = net,
-                   .compute = compute,
-                   .params = params,
-                   .shared = shared,
-                   .own = own,
-                   .states = states,
-                   .per = per,
-                   .cache = cache};
+  struct plan plan;
+  struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
   if (states == 0 || per == 0) return PMP_OK;
-  plan_make(net, states * per, states, &k.plan);
-  const size_t rows = k.plan.rows;
-  const float *g = dout;
-  if (dparams)
-    pmp_rows_sum(compute->threads, rows, net->config.out, dout, cache + k.plan.sums,
-                 dparams + net->bias[net->config.hidden_count]);
-  for (uint32_t l = net->config.hidden_count; l > 0; l--) {
-    const size_t n = width(net, l), in = inputs(net, l);
-    float *next = cache + k.plan.grad[l % 2];
-    if (dparams)
-      PMP_TRY(gemm(&k, true, false, in, n, rows, cache + k.plan.y[l - 1], g, 1,
-                   dparams + net->weight[l]));
-    PMP_TRY(gemm(&k, false, true, rows, in, n, g, params + net->weight[l], 0, next));
-    deactivate(&k, l - 1, next, dparams);
-    g = next;
+  plan_make(net, states, per, &plan);
+  for (size_t i = 0; i < plan.chunks; i++) {
+    chunk_set(&k, i, states, shared, own, cache);
+    PMP_TRY(chunk_backward(&k, dout, dparams, dshared, down));
   }
-  return first_back(&k, g, dparams, dshared, down);
+  return PMP_OK;
 }

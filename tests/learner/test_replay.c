@@ -336,6 +336,13 @@ static void test_outcomes_in_groups(void **state) {
   struct pmp_batch b;
   assert_int_equal(pmp_replay_sample(r, &rng, 10, 0, &arena, &b), PMP_EBUSY);
   pmp_replay_close(r);
+  config.evaluated_trainable = true;
+  c.f[3] = NAN;
+  r = open_ring(&config);
+  assert_int_equal(pmp_replay_add(r, &rows, &trainable, NULL), PMP_OK);
+  assert_int_equal(trainable, 11); /* but for the one without verdict and evaluation */
+  pmp_replay_close(r);
+  config.evaluated_trainable = false;
   config.sampler = PMP_SAMPLER_VERSION;
   r = open_ring(&config);
   assert_int_equal(pmp_replay_add(r, &rows, &trainable, NULL), PMP_OK);

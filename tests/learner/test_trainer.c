@@ -343,6 +343,7 @@ static void test_scratch_suffices(void **state) {
     config.value_samples = 1 + k % 7;
     config.label_samples = 2 + k % 5;
     config.kl_rows = k % 5 == 0 ? 9 : 0;
+    config.replay.unlabelled_trainable = k % 5 == 0;
     config.batch = 1 + k % 40;
     if (k % 2 == 1 && k % 5 != 0) config.replay.sampler = (enum pmp_sampler)(k / 2 % 3);
     struct pmp_trainer *t = world_open(&config);
@@ -392,8 +393,7 @@ static void test_refused_configurations(void **state) {
   c = good, c.policy_optim.lr = 0.0F, expect_refused(&c, PMP_EINVALID);
   c = good, c.guard = PMP_GUARD_SKIP, c.kl_max = 0.0, expect_refused(&c, PMP_EINVALID);
   c = good, c.threads = 0, expect_refused(&c, PMP_EINVALID);
-  c = world_bandit(1), c.replay.unlabelled_trainable = false, c.kl_rows = 3,
-  expect_refused(&c, PMP_EUNAVAILABLE);
+  c = world_bandit(1), c.kl_rows = 3, expect_refused(&c, PMP_EUNAVAILABLE);
 }
 
 static void test_fingerprint(void **state) {

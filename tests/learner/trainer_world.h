@@ -78,8 +78,8 @@ static inline struct pmp_trainer_config world_bandit(uint64_t seed) {
   c.policy.dist.std_min = 1e-8F;
   c.policy.init_std = 1.0F;
   c.policy.init_mean_range = 3.0F;
-  c.replay = (struct pmp_replay_config){
-      .shape = PMP_REPLAY_OUTCOMES, .act = WORLD_ACT, .capacity = 64, .unlabelled_trainable = true};
+  c.replay =
+      (struct pmp_replay_config){.shape = PMP_REPLAY_OUTCOMES, .act = WORLD_ACT, .capacity = 64};
   c.batch = 4;
   return c;
 }
