@@ -31,8 +31,9 @@ static bool moment_of(const struct pmp_dist *d, const float *head, size_t i, str
 /* One condition, per dimension: what its outcomes and its KL read. */
 struct gaussian {
   double mean[PMP_DIST_DIM_MAX], inv[PMP_DIST_DIM_MAX];         /* 1 / std */
+  double dmean[PMP_DIST_DIM_MAX], dstd[PMP_DIST_DIM_MAX];       /* derivatives by the head */
   double ref_mean[PMP_DIST_DIM_MAX], ref_inv[PMP_DIST_DIM_MAX]; /* of the reference */
-  double log_std, ref_log_std;                                  /* sums over dimensions */
+  double log_std, ref_log_std; /* sums over dimensions, where an output needs them */
 };
 
 /* Both KL parts of one dimension: of the mean (in units of `std_of_mean`) and of the spread,
@@ -50,6 +51,7 @@ static enum pmp_err gaussian_prepare(const struct pmp_dist *d, const struct pmp_
   double kl[2] = {0, 0};
   bool finite = true;
   g->log_std = g->ref_log_std = 0;
+  const bool logs = row->lp || row->lp_ref;
   for (uint32_t i = 0; i < d->dim; i++) {
     struct moment pi, ref;
     if (!moment_of(d, row->head, i, &pi) || !moment_of(d, row->ref_head, i, &ref))
@@ -58,8 +60,12 @@ static enum pmp_err gaussian_prepare(const struct pmp_dist *d, const struct pmp_
     g->inv[i] = 1 / pi.std;
     g->ref_mean[i] = ref.mean;
     g->ref_inv[i] = 1 / ref.std;
-    g->log_std += log(pi.std);
-    g->ref_log_std += log(ref.std);
+    g->dmean[i] = pi.dmean;
+    g->dstd[i] = pi.dstd;
+    if (logs) {
+      g->log_std += log(pi.std);
+      g->ref_log_std += log(ref.std);
+    }
     if (row->kl) {
       double mean, spread;
       kl_of(&pi, &ref, d->split ? ref.std : pi.std, &mean, &spread);
@@ -150,9 +156,7 @@ enum pmp_err pmp_gaussian_backward(const struct pmp_dist *d, const struct pmp_di
   sum_outcomes(d, r, row, &g, &s);
   bool finite = true;
   for (uint32_t i = 0; i < d->dim; i++) {
-    struct moment pi;
-    if (!moment_of(d, row->head, i, &pi)) return PMP_ENONFINITE;
-    const double inv = g.inv[i], ref_inv = g.ref_inv[i], dm = pi.mean - g.ref_mean[i];
+    const double inv = g.inv[i], ref_inv = g.ref_inv[i], dm = g.mean[i] - g.ref_mean[i];
     const double mean_inv = d->split ? ref_inv : inv;
     /* lp = -z^2/2 - ln s: d/dm = z/s, d/ds = (z^2 - 1)/s. */
     double dmean = s.mean[i] * mean_inv, dstd = s.spread[i] * inv;
@@ -166,8 +170,8 @@ enum pmp_err pmp_gaussian_backward(const struct pmp_dist *d, const struct pmp_di
       dstd += w_spread * (1 - ratio) * (1 + ratio) * inv;
       if (!d->split) dstd -= w_spread * dm * dm * inv * inv * inv;
     }
-    finite &= pmp_dist_narrow(dmean * pi.dmean, &row->dhead[i]);
-    finite &= pmp_dist_narrow(dstd * pi.dstd, &row->dhead[d->dim + i]);
+    finite &= pmp_dist_narrow(dmean * g.dmean[i], &row->dhead[i]);
+    finite &= pmp_dist_narrow(dstd * g.dstd[i], &row->dhead[d->dim + i]);
   }
   return finite ? PMP_OK : PMP_ENONFINITE;
 }

@@ -1,4 +1,5 @@
-/* Hello, sequences, epochs, groups, counters, compression, lock, identity and migration of the store. */
+/* Hello, sequences, epochs, groups, counters, compression, lock, identity and migration of the
+ * store. */
 #include "tests/store/support.h"
 
 #include <fcntl.h>
@@ -146,8 +147,8 @@ static void count_done(struct pmp_store_op *op) {
   c->place = atomic_fetch_add(c->order, 1);
 }
 
-/* Many at once become groups; one that is refused does not take its neighbours with it, and a repetition inside a group is
- * one too. */
+/* Many at once become groups; one that is refused does not take its neighbours with it, and a
+ * repetition inside a group is one too. */
 static void test_groups_keep_order_and_neighbours(void **state) {
   enum { N = 200 };
   struct bench *b = *state;
@@ -232,7 +233,8 @@ static void test_counters(void **state) {
     assert_int_equal(s.deleted_rows, 0);
     bench_reopen(b);
   }
-  assert_true(pmp_store_cpu_ns(b->store) > 0);
+  /* The processor's clock may be coarse: work until it shows. */
+  while (pmp_store_cpu_ns(b->store) <= 0) hello(b, "a1", 1);
 }
 
 /* Compressible bytes take less room, others are kept as they are; both come back as sent. */
@@ -294,7 +296,8 @@ static void test_second_opener_is_refused(void **state) {
   if (child == 0) { /* holds it until it is killed */
     enum pmp_err err = pmp_store_open(&b->store, &b->config, &msg);
     uint32_t epoch = err == PMP_OK ? hello(b, "a1", 1) : 0;
-    if (epoch == 1 && append(b, "a1", 1, 1, "from the child", 2) == 1 && write(pipe_fd[1], "o", 1) == 1)
+    if (epoch == 1 && append(b, "a1", 1, 1, "from the child", 2) == 1 &&
+        write(pipe_fd[1], "o", 1) == 1)
       pause();
     _exit(1);
   }
@@ -312,7 +315,7 @@ static void test_second_opener_is_refused(void **state) {
   close(pipe_fd[1]);
 }
 
-static void test_closed_store_takes_nothing(void **state) {
+static void test_keys_are_set_once(void **state) {
   struct bench *b = *state;
   char value[8] = "later";
   struct pmp_errmsg msg = {{0}};
@@ -322,6 +325,10 @@ static void test_closed_store_takes_nothing(void **state) {
   assert_int_equal(pmp_store_meta_default(b->store, "run_id", value, sizeof value, &msg), PMP_OK);
   assert_string_equal(value, "later");
   assert_int_equal(pmp_store_meta_default(b->store, "run_id", value, 3, &msg), PMP_ETOOLARGE);
+  bench_reopen(b);
+  snprintf(value, sizeof value, "now");
+  assert_int_equal(pmp_store_meta_default(b->store, "run_id", value, sizeof value, &msg), PMP_OK);
+  assert_string_equal(value, "later");
   pmp_store_close(NULL);
 }
 
@@ -376,16 +383,19 @@ static void test_only_our_files_are_opened(void **state) {
   bench_open(b);
 }
 
-/* A file of version 1, written by hand: what it holds is there after the steps that it lacks, and they work. */
+/* A file of version 1, written by hand: what it holds is there after the steps that it lacks, and
+ * they work. */
 static const char version_1[] =
     "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE counter(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE actor(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
-    "CREATE TABLE actor_state(actor INTEGER PRIMARY KEY REFERENCES actor(id), chunk INTEGER NOT NULL,"
+    "CREATE TABLE actor_state(actor INTEGER PRIMARY KEY REFERENCES actor(id), chunk INTEGER NOT "
+    "NULL,"
     " state BLOB NOT NULL) STRICT;"
     "CREATE TABLE mark(actor INTEGER NOT NULL REFERENCES actor(id), epoch INTEGER NOT NULL,"
-    " instance BLOB NOT NULL CHECK(length(instance) = 16), seq INTEGER NOT NULL DEFAULT 0, hash BLOB,"
+    " instance BLOB NOT NULL CHECK(length(instance) = 16), seq INTEGER NOT NULL DEFAULT 0, hash "
+    "BLOB,"
     " chunk INTEGER NOT NULL DEFAULT 0, ack_version INTEGER NOT NULL DEFAULT 0,"
     " rows INTEGER NOT NULL DEFAULT 0, chunks INTEGER NOT NULL DEFAULT 0, wall_ns INTEGER NOT NULL,"
     " PRIMARY KEY(actor, epoch), UNIQUE(actor, instance)) STRICT, WITHOUT ROWID;"
@@ -393,9 +403,11 @@ static const char version_1[] =
     " seq INTEGER NOT NULL, rows INTEGER NOT NULL CHECK(rows > 0),"
     " labelled INTEGER NOT NULL CHECK(labelled BETWEEN 0 AND rows), shape INTEGER NOT NULL,"
     " source INTEGER NOT NULL, version_min INTEGER NOT NULL, bytes INTEGER NOT NULL,"
-    " stored INTEGER NOT NULL, encoding INTEGER NOT NULL, hash BLOB NOT NULL, wall_ns INTEGER NOT NULL,"
+    " stored INTEGER NOT NULL, encoding INTEGER NOT NULL, hash BLOB NOT NULL, wall_ns INTEGER NOT "
+    "NULL,"
     " FOREIGN KEY(actor, epoch) REFERENCES mark(actor, epoch)) STRICT;"
-    "CREATE TABLE chunk_data(id INTEGER PRIMARY KEY REFERENCES chunk(id), data BLOB NOT NULL) STRICT;"
+    "CREATE TABLE chunk_data(id INTEGER PRIMARY KEY REFERENCES chunk(id), data BLOB NOT NULL) "
+    "STRICT;"
     "INSERT INTO meta VALUES('run_id', 'old run');"
     "INSERT INTO actor VALUES(1, 'a1');"
     /* XXH3-128 of the five bytes below, as `xxhsum -H2` prints it. */
@@ -443,7 +455,8 @@ static void test_an_empty_file_becomes_a_store(void **state) {
   assert_int_equal(append(b, "a1", hello(b, "a1", 1), 1, "x", 1), 1);
   bench_close(b);
   unlink(b->path);
-  exec_sql(b->path, "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
+  exec_sql(b->path,
+           "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
   bench_open(b);
   assert_int_equal(append(b, "a1", hello(b, "a1", 1), 1, "x", 1), 1);
   assert_clean(b->path, NULL);
@@ -516,7 +529,7 @@ int main(void) {
       WITH_STORE(test_counters),
       WITH_STORE(test_compression_is_invisible),
       WITH_STORE(test_second_opener_is_refused),
-      WITH_STORE(test_closed_store_takes_nothing),
+      WITH_STORE(test_keys_are_set_once),
       WITH_STORE(test_only_our_files_are_opened),
       WITH_STORE(test_an_older_file_is_brought_forward),
       WITH_STORE(test_an_empty_file_becomes_a_store),

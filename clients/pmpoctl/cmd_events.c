@@ -1,0 +1,84 @@
+/* events: the audit log. */
+#include "clients/pmpoctl/answer.h"
+#include "clients/pmpoctl/command.h"
+#include "clients/pmpoctl/format.h"
+
+#include <string.h>
+
+enum { OPT_JSON = 256, OPT_AFTER };
+
+struct want {
+  bool json, follow;
+  double count, after; /* after < 0: the newest ones */
+};
+
+static void print_event(const struct pmp_event *e, bool json) {
+  if (json) {
+    (void)pmp_answer_print(pmp_answer_event_json(e), JSON_COMPACT, stdout); /* main reports a full disk */
+    return;
+  }
+  char when[PMP_FORMAT_MAX], detail[600];
+  pmp_format_detail(e->detail, detail, sizeof detail);
+  printf("%6llu  %s  %-18s %-16s %s\n", (unsigned long long)e->id, pmp_format_time(e->wall_ns, true, when), e->kind, e->who,
+         detail);
+}
+
+static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
+  static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON},
+                                          {"number", required_argument, NULL, 'n'},
+                                          {"follow", no_argument, NULL, 'f'},
+                                          {"after", required_argument, NULL, OPT_AFTER},
+                                          {0}};
+  struct pmp_errmsg msg;
+  int ch;
+  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
+    enum pmp_err err = PMP_OK;
+    if (ch == OPT_JSON) w->json = true;
+    if (ch == 'f') w->follow = true;
+    if (ch == 'n') err = pmp_ctl_number(optarg, 1, 1000, &w->count, &msg);
+    if (ch == OPT_AFTER) err = pmp_ctl_number(optarg, 0, 9e15, &w->after, &msg);
+    if (err != PMP_OK) {
+      ctl->exit_code = pmp_ctl_usage(ctl, "%s", msg.text);
+      return PMP_CTL_END;
+    }
+  }
+  return ch;
+}
+
+static int run_events(struct pmp_ctl *ctl, int argc, char **argv) {
+  struct want w = {.count = 20, .after = -1};
+  if (parse(ctl, argc, argv, &w) == PMP_CTL_END) return ctl->exit_code;
+  if (optind < argc) return pmp_ctl_usage(ctl, "takes no arguments");
+  struct pmp_errmsg msg = {{0}};
+  struct pmp_request q = {.verb = PMP_VERB_EVENTS};
+  q.u.events.after = w.after < 0 ? UINT64_MAX : (uint64_t)w.after;
+  q.u.events.count = (uint32_t)w.count;
+  enum pmp_err err = pmp_ctl_open(ctl, PMP_ROLE_OBSERVER, &msg);
+  while (err == PMP_OK) {
+    struct pmp_reply reply;
+    err = pmp_ctl_ask(ctl, &q, &reply, &msg);
+    if (err == PMP_ETIMEOUT && w.follow) { /* a restart: what follows is still wanted */
+      err = *ctl->stop ? PMP_ECLOSED : PMP_OK;
+      continue;
+    }
+    if (err != PMP_OK) break;
+    for (uint32_t i = 0; i < reply.u.events.count; i++) {
+      print_event(&reply.u.events.event[i], w.json);
+      q.u.events.after = reply.u.events.event[i].id;
+    }
+    if (!w.follow || fflush(stdout) != 0) return PMP_EXIT_OK;
+    if (q.u.events.after == UINT64_MAX) q.u.events.after = 0; /* there were none yet */
+    q.u.events.count = 1000;
+    pmp_ctl_sleep(ctl->stop, 0.5);
+    if (*ctl->stop) err = PMP_ECLOSED;
+  }
+  return pmp_ctl_failed(ctl, err, &msg);
+}
+
+const struct pmp_command pmp_command_events = {
+    "events", "events [-n N] [-f] [--after ID] [--json]", "who did what and when",
+    "  -n, --number N  the newest N (20)\n"
+    "  -f, --follow    go on with new ones as they come, until Ctrl-C\n"
+    "  --after ID      those that came after this one, oldest first\n"
+    "  --json          one JSON object a line\n",
+    run_events};

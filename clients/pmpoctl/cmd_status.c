@@ -1,0 +1,248 @@
+/* status and actors. */
+#include "clients/pmpoctl/answer.h"
+#include "clients/pmpoctl/command.h"
+#include "clients/pmpoctl/format.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { OPT_JSON = 256, OPT_ALL };
+
+static double number(const struct pmp_status_reply *s, const char *name) {
+  return pmp_answer_number(s->number, s->numbers, name);
+}
+
+static const char *text(const struct pmp_status_reply *s, const char *name) {
+  const char *t = pmp_answer_text(s->text, s->texts, name);
+  return t ? t : "";
+}
+
+/* ---- status for people: lines from a template ---- */
+
+enum unit { COUNT, REAL, RATE, BYTES, SECONDS };
+
+/* A line's parts: a number that is there is printed as text around it; a line without any is left out. */
+struct part {
+  const char *before, *name;
+  enum unit unit;
+  const char *after;
+};
+struct line {
+  const char *head;
+  struct part part[6];
+};
+
+static const struct line lines[] = {
+    {"environment", {{"", "env.steps", COUNT, " steps"}, {", ", "ingest.rows", COUNT, " rows taken in"}}},
+    {"learner",
+     {{"", "learner.steps", COUNT, " steps"},
+      {", ", "learner.steps_per_s", RATE, ""},
+      {", reference version ", "weights.version", COUNT, ""},
+      {", checkpoint at step ", "learner.checkpoint_step", COUNT, ""}}},
+    {"verdicts",
+     {{"", "learner.accepted_total", COUNT, " accepted"},
+      {", ", "learner.rejected_total", COUNT, " rejected"},
+      {", ", "store.open_items", COUNT, " rows wait for people"}}},
+    {"policy",
+     {{"loss ", "learner.loss", REAL, ""},
+      {", KL ", "learner.kl", REAL, ""},
+      {", KL of the spread ", "learner.kl_std", REAL, ""},
+      {", entropy ", "learner.entropy", REAL, ""},
+      {", std ", "learner.std", REAL, ""},
+      {", gradient ", "learner.grad_norm", REAL, ""}}},
+    {"critic", {{"loss ", "learner.critic_loss", REAL, ""}, {", mean value ", "learner.q_mean", REAL, ""}}},
+    {"limiter",
+     {{"", "limiter.samples_per_insert", COUNT, " rows trained on an insert"},
+      {", debt ", "limiter.debt", COUNT, " rows"},
+      {", ", "ingest.held", COUNT, " appends held"}}},
+    {"replay",
+     {{"", "replay.trainable", COUNT, " rows trainable"},
+      {", ", "replay.pending", COUNT, " pending"},
+      {", ", "replay.bytes", BYTES, " of memory"}}},
+    {"store",
+     {{"", "store.rows", COUNT, " rows"},
+      {", ", "store.bytes", BYTES, ""},
+      {", ", "store.commits", COUNT, " commits"},
+      {", ", "store.refused", COUNT, " refused"}}},
+    {"process",
+     {{"up ", "process.uptime_s", SECONDS, ""},
+      {", CPU ", "process.cpu_s", SECONDS, ""},
+      {", peak memory ", "process.rss_peak_bytes", BYTES, ""},
+      {", ", "rpc.connections", COUNT, " connections"}}},
+};
+
+static const char *in_unit(enum unit unit, double v, char out[PMP_FORMAT_MAX]) {
+  switch (unit) {
+  case COUNT: return pmp_format_count(v, out);
+  case REAL: return pmp_format_real(v, out);
+  case RATE: return pmp_format_rate(v, out);
+  case BYTES: return pmp_format_bytes(v, out);
+  case SECONDS: return pmp_format_seconds(v, out);
+  }
+  return "";
+}
+
+static void print_line(const struct pmp_status_reply *s, const struct line *l) {
+  bool any = false;
+  for (size_t i = 0; i < sizeof l->part / sizeof l->part[0] && l->part[i].name; i++) {
+    const struct part *p = &l->part[i];
+    char value[PMP_FORMAT_MAX];
+    const double v = number(s, p->name);
+    if (isnan(v)) continue;
+    if (!any) printf("  %-12s ", l->head);
+    const char *before = p->before;
+    if (!any && before[0] == ',') before += 2;
+    printf("%s%s%s", before, in_unit(p->unit, v, value), p->after);
+    any = true;
+  }
+  if (any) putchar('\n');
+}
+
+static void print_actor(const struct pmp_actor_status *a) {
+  char steps[PMP_FORMAT_MAX], idle[PMP_FORMAT_MAX], value[PMP_FORMAT_MAX];
+  printf("  %-12s %s: %s steps, reference %llu", "actor", a->name,
+         pmp_format_count((double)a->env_steps, steps), (unsigned long long)a->ref_version);
+  for (uint32_t i = 0; i < a->values && i < 4; i++)
+    printf(", %s %s", a->value[i].name, pmp_format_named(a->value[i].name, a->value[i].value, value));
+  if (a->idle_ms > 5000) printf(", silent for %s", pmp_format_seconds((double)a->idle_ms / 1e3, idle));
+  putchar('\n');
+}
+
+static void print_status(const struct pmp_status_reply *s) {
+  const char *task = text(s, "task"), *name = text(s, "run_name");
+  printf("%s  %s", task[0] ? task : name, text(s, "state"));
+  if (text(s, "reason")[0]) printf(" (%s)", text(s, "reason"));
+  printf("\n  %-12s %s, %s\n", "run", name, text(s, "run_id"));
+  printf("  %-12s %s\n", "folder", text(s, "dir"));
+  printf("  %-12s desk %s, data %s\n", "addresses", text(s, "desk_url"), text(s, "data_url"));
+  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) print_line(s, &lines[i]);
+  for (uint32_t i = 0; i < s->actors; i++) print_actor(&s->actor[i]);
+}
+
+/* ---- other forms ---- */
+
+static int print_json(const struct pmp_ctl *ctl, const struct pmp_status_reply *s) {
+  json_t *j = json_object();
+  for (uint32_t i = 0; j && i < s->texts; i++)
+    json_object_set_new(j, s->text[i].name, json_string(s->text[i].value));
+  json_object_set_new(j, "numbers", pmp_answer_numbers_json(s->number, s->numbers));
+  json_object_set_new(j, "actors", pmp_answer_actors_json(s->actor, s->actors));
+  if (pmp_answer_print(j, JSON_INDENT(2), stdout)) return PMP_EXIT_OK;
+  return pmp_ctl_failed(ctl, PMP_EIO, &(struct pmp_errmsg){"the status could not be written"});
+}
+
+/* One value a line, plain, for scripts. */
+static int print_named(const struct pmp_ctl *ctl, const struct pmp_status_reply *s, char **name,
+                       int count) {
+  for (int i = 0; i < count; i++) {
+    const char *t = pmp_answer_text(s->text, s->texts, name[i]);
+    const double v = number(s, name[i]);
+    if (t) {
+      puts(t);
+    } else if (!isnan(v)) {
+      printf("%.15g\n", v);
+    } else {
+      struct pmp_errmsg msg;
+      return pmp_ctl_failed(ctl, pmp_fail(&msg, PMP_ENOTFOUND, "the status has no \"%.60s\"", name[i]), &msg);
+    }
+  }
+  return PMP_EXIT_OK;
+}
+
+static void print_all(const struct pmp_status_reply *s) {
+  for (uint32_t i = 0; i < s->texts; i++) printf("%-32s %s\n", s->text[i].name, s->text[i].value);
+  for (uint32_t i = 0; i < s->numbers; i++)
+    printf("%-32s %.10g\n", s->number[i].name, s->number[i].value);
+}
+
+static int run_status(struct pmp_ctl *ctl, int argc, char **argv) {
+  static const struct option options[] = {
+      {"json", no_argument, NULL, OPT_JSON}, {"all", no_argument, NULL, OPT_ALL}, {0}};
+  bool json = false, all = false;
+  int ch;
+  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
+    json |= ch == OPT_JSON;
+    all |= ch == OPT_ALL;
+  }
+  if (ch == PMP_CTL_END) return ctl->exit_code;
+  struct pmp_errmsg msg = {{0}};
+  const struct pmp_request q = {.verb = PMP_VERB_STATUS, .u.status = {.actors = true}};
+  struct pmp_reply reply;
+  const enum pmp_err err = pmp_ctl_once(ctl, PMP_ROLE_OBSERVER, &q, &reply, &msg);
+  if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
+  const struct pmp_status_reply *s = &reply.u.status;
+  if (json) return print_json(ctl, s);
+  if (optind < argc) return print_named(ctl, s, argv + optind, argc - optind);
+  if (all)
+    print_all(s);
+  else
+    print_status(s);
+  return PMP_EXIT_OK;
+}
+
+const struct pmp_command pmp_command_status = {
+    "status", "status [NAME...] [--all] [--json]", "the run's state at a glance",
+    "  NAME...   only these values, one a line (state, learner.steps, ...)\n"
+    "  --all     every number by its name\n"
+    "  --json    one JSON object: texts, numbers, actors\n",
+    run_status};
+
+/* ---- actors ---- */
+
+static void set_count(struct pmp_table *t, size_t column, double v) {
+  char out[PMP_FORMAT_MAX];
+  pmp_table_set(t, column, pmp_format_count(v, out));
+}
+
+static int print_actors(const struct pmp_status_reply *s) {
+  struct pmp_table t;
+  pmp_table_init(&t, "actor|>epoch|>rows|>env steps|>reference|>idle|last report");
+  for (uint32_t i = 0; i < s->actors; i++) {
+    const struct pmp_actor_status *a = &s->actor[i];
+    char report[PMP_TABLE_CELL] = "", out[PMP_FORMAT_MAX];
+    if (!pmp_table_row(&t)) break;
+    pmp_table_set(&t, 0, a->name);
+    set_count(&t, 1, a->epoch);
+    set_count(&t, 2, (double)a->rows);
+    set_count(&t, 3, (double)a->env_steps);
+    set_count(&t, 4, (double)a->ref_version);
+    pmp_table_set(&t, 5, a->idle_ms < 0 ? "-" : pmp_format_seconds((double)a->idle_ms / 1e3, out));
+    for (uint32_t k = 0; k < a->values; k++) {
+      const size_t used = strlen(report);
+      snprintf(report + used, sizeof report - used, "%s%s %s", used ? ", " : "", a->value[k].name,
+               pmp_format_named(a->value[k].name, a->value[k].value, out));
+    }
+    pmp_table_set(&t, 6, report);
+  }
+  if (s->actors == 0)
+    puts("no actor has a session");
+  else
+    pmp_table_print(&t, stdout);
+  pmp_table_fini(&t);
+  return PMP_EXIT_OK;
+}
+
+static int run_actors(struct pmp_ctl *ctl, int argc, char **argv) {
+  static const struct option options[] = {{"json", no_argument, NULL, OPT_JSON}, {0}};
+  bool json = false;
+  int ch;
+  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) json |= ch == OPT_JSON;
+  if (ch == PMP_CTL_END) return ctl->exit_code;
+  if (optind < argc) return pmp_ctl_usage(ctl, "takes no arguments");
+  struct pmp_errmsg msg = {{0}};
+  const struct pmp_request q = {.verb = PMP_VERB_STATUS, .u.status = {.actors = true}};
+  struct pmp_reply reply;
+  const enum pmp_err err = pmp_ctl_once(ctl, PMP_ROLE_OBSERVER, &q, &reply, &msg);
+  if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
+  if (!json) return print_actors(&reply.u.status);
+  json_t *j = pmp_answer_actors_json(reply.u.status.actor, reply.u.status.actors);
+  if (pmp_answer_print(j, JSON_INDENT(2), stdout)) return PMP_EXIT_OK;
+  return pmp_ctl_failed(ctl, PMP_EIO, &(struct pmp_errmsg){"the list could not be written"});
+}
+
+const struct pmp_command pmp_command_actors = {
+    "actors", "actors [--json]", "the actors that have a session, and what they reported last",
+    "  --json    a JSON array\n"
+    "\n"
+    "Idle is the time since an actor's last message; reference is the version that it acts with.\n",
+    run_actors};

@@ -1,0 +1,47 @@
+/* The table of pmpoctl's commands: one file a group of them, all listed here. */
+#ifndef PMP_PMPOCTL_COMMAND_H
+#define PMP_PMPOCTL_COMMAND_H
+
+#include "clients/pmpoctl/ctl.h"
+
+#include <stdio.h>
+
+struct pmp_command {
+  const char *name;
+  const char *synopsis; /* without the program's name */
+  const char *brief;    /* one line of the list */
+  const char *help;     /* options and examples; ends with a line break */
+  /* argv[0] is the command. Returns the exit code. */
+  int (*run)(struct pmp_ctl *ctl, int argc, char **argv);
+};
+
+extern const struct pmp_command pmp_command_status;
+extern const struct pmp_command pmp_command_watch;
+extern const struct pmp_command pmp_command_history;
+extern const struct pmp_command pmp_command_actors;
+extern const struct pmp_command pmp_command_events;
+extern const struct pmp_command pmp_command_verdict;
+extern const struct pmp_command pmp_command_pause;
+extern const struct pmp_command pmp_command_resume;
+extern const struct pmp_command pmp_command_checkpoint;
+extern const struct pmp_command pmp_command_refresh;
+extern const struct pmp_command pmp_command_set;
+extern const struct pmp_command pmp_command_stop;
+extern const struct pmp_command pmp_command_export;
+extern const struct pmp_command pmp_command_weights;
+extern const struct pmp_command pmp_command_wait;
+
+/* NULL after the last. */
+const struct pmp_command *pmp_command_at(size_t i);
+const struct pmp_command *pmp_command_find(const char *name);
+/* The command whose name is nearest to a mistyped one; NULL when none is near. */
+const struct pmp_command *pmp_command_nearest(const char *name);
+/* Edit distance with neighbours swapped counting once; names beyond 31 bytes are far from everything. */
+size_t pmp_command_distance(const char *a, const char *b);
+void pmp_command_list(FILE *out);
+/* What a command does with its arguments; the exit code. */
+int pmp_command_run(struct pmp_ctl *ctl, const struct pmp_command *c, int argc, char **argv);
+/* "help [COMMAND]". */
+int pmp_command_help(struct pmp_ctl *ctl, int argc, char **argv);
+
+#endif
