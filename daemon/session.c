@@ -32,15 +32,21 @@ static struct pmp_session *same_instance(struct pmp_sessions *s, const char *nam
   return NULL;
 }
 
-/* A free slot, else the tool's session that was quiet longest: actors are not pushed out by passers-by. */
+/* A free slot, else one of a fenced instance, else the tool's session that was quiet longest: actors are not pushed out by
+ * passers-by. */
 static struct pmp_session *free_slot(struct pmp_sessions *s, int64_t now_ns) {
-  struct pmp_session *oldest = NULL;
+  struct pmp_session *oldest = NULL, *fenced = NULL;
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];
     if (!p->used) return p;
+    if (p->fenced && !p->appending) {
+      fenced = p;
+      continue;
+    }
     if (p->role != PMP_ROLE_ACTOR && (!oldest || p->last_ns < oldest->last_ns)) oldest = p;
   }
-  if (!oldest || now_ns - oldest->last_ns < 1000000000) return NULL;
+  if (fenced) oldest = fenced;
+  if (!oldest || (oldest != fenced && now_ns - oldest->last_ns < 1000000000)) return NULL;
   s->used--;
   s->expired++;
   return oldest;

@@ -19,8 +19,9 @@ struct pmp_policy_spec {
   uint32_t hidden[PMP_NET_HIDDEN_MAX];
   uint32_t hidden_count;
   bool first_layer_norm;
-  float
-      init_std; /* initial std of a gaussian (network: bias of std_raw such that std starts here) */
+  /* Initial std of a gaussian. Network: the bias of std_raw that says it; 0 leaves that bias at 0.
+   */
+  float init_std;
   float init_mean_range; /* free parameters: mean starts uniform in [-r, r] */
 };
 
@@ -31,6 +32,8 @@ struct pmp_policy {
   size_t head; /* H */
 };
 
+/* Views: "policy/linear_0/weight" and so on for a network; "policy/mean_raw" and "policy/std_raw",
+ * or "policy/logits" (D x bins), for free parameters. PMP_EINVALID with the reason. */
 PMP_MUST_CHECK enum pmp_err
 pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec *spec, struct pmp_errmsg *msg);
 void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, float *params);

@@ -67,7 +67,7 @@ static json_t *tensor_json(const struct pmp_st_tensor *t, uint64_t offset) {
     }
   }
   return json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtypes[t->dtype].name, "shape", shape,
-                   "data_offsets", (json_int_t)offset, (json_int_t)(offset + t->bytes));
+                   "data_offsets", (json_int_t)offset, (json_int_t)offset + (json_int_t)t->bytes);
 }
 
 static enum pmp_err add_tensors(json_t *root, const struct pmp_st_tensor *tensor, size_t tensors,

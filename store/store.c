@@ -141,6 +141,25 @@ static bool is_the_disks(enum pmp_err err) {
   return err == PMP_ENOSPC || err == PMP_EIO || err == PMP_ECORRUPT;
 }
 
+/* The group's sync failed, so nobody knows whether it is on disk. Opening again settles that, before
+ * anybody is told: either all of it is there and synced now, or nothing. Else a resent chunk would be
+ * found stored that was never handed on. */
+static enum pmp_err settle_doubt(struct pmp_store *s, struct pmp_store_op *const *ops, size_t count,
+                                 struct pmp_errmsg *msg) {
+  const uint64_t doubt = s->writer.doubt;
+  s->writer.doubt = 0;
+  take_failure(s, PMP_EIO, msg);
+  reopen(s);
+  if (!s->closed_by_error && s->writer.totals.last_commit >= doubt) {
+    pmp_log_write(s->config.log, PMP_LOG_WARN, "PMP-STORE-DOUBT", "commit=%" PRIu64 " found=true", doubt);
+    s->now.commits++;
+    return PMP_OK;
+  }
+  pmp_writer_forget(ops, count);
+  fail_all(ops, count, PMP_EIO, msg);
+  return PMP_EIO;
+}
+
 static enum pmp_err commit_once(struct pmp_store *s, struct pmp_store_op *const *ops,
                                 size_t count) {
   struct pmp_errmsg msg = {{0}};
@@ -149,6 +168,7 @@ static enum pmp_err commit_once(struct pmp_store *s, struct pmp_store_op *const 
     s->now.commits++;
     return PMP_OK;
   }
+  if (s->writer.doubt != 0) return settle_doubt(s, ops, count, &msg);
   fail_all(ops, count, err, &msg);
   take_failure(s, err, &msg);
   return err;

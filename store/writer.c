@@ -254,10 +254,19 @@ enum pmp_err pmp_writer_group(struct pmp_writer *w, struct pmp_store_op *const *
       if (msg != NULL) *msg = ops[ran]->msg;
     }
   }
-  if (err == PMP_OK) err = pmp_writer_run(w, PMP_SQL_COMMIT, SQLITE_OK, "commit", msg);
+  const bool whole = err == PMP_OK;
+  if (whole) err = pmp_writer_run(w, PMP_SQL_COMMIT, SQLITE_OK, "commit", msg);
   if (err == PMP_OK) return PMP_OK;
   if (!sqlite3_get_autocommit(w->db)) sqlite3_exec(w->db, "ROLLBACK", NULL, NULL, NULL);
+  /* A commit whose sync failed may be found in the log when the file is opened again. */
+  w->doubt = whole && err == PMP_EIO && w->totals.last_commit > kept.last_commit
+                 ? w->totals.last_commit
+                 : 0;
   w->totals = kept;
-  for (size_t i = 0; i < ran; i++) forget_results(ops[i]);
+  if (w->doubt == 0) pmp_writer_forget(ops, ran);
   return err;
+}
+
+void pmp_writer_forget(struct pmp_store_op *const *ops, size_t count) {
+  for (size_t i = 0; i < count; i++) forget_results(ops[i]);
 }

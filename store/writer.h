@@ -37,6 +37,8 @@ struct pmp_writer {
   int rc;                  /* SQLite's first failure in this transaction, 0: none */
   uint32_t log_pages;      /* frames in the write-ahead log after the last commit */
   uint64_t rewritten;      /* bytes of the log that the last open wrote again */
+  uint64_t doubt;          /* last commit id of a group whose COMMIT met an I/O error: it may be in the
+                              log all the same. 0: none. Its operations keep their results */
   struct pmp_tally *tally; /* [tally_rows], owned: sums of verdicts before and after */
   uint32_t tally_rows;
 };
@@ -70,6 +72,9 @@ PMP_MUST_CHECK enum pmp_err pmp_writer_probe(struct pmp_writer *w, struct pmp_er
  * are gone). */
 PMP_MUST_CHECK enum pmp_err pmp_writer_group(struct pmp_writer *w, struct pmp_store_op *const *ops,
                                              size_t count, struct pmp_errmsg *msg);
+
+/* The results of operations that did not happen after all are taken back. */
+void pmp_writer_forget(struct pmp_store_op *const *ops, size_t count);
 
 /* For the operations. Notes a failure of SQLite; returns its code. */
 enum pmp_err pmp_writer_fail(struct pmp_writer *w, int rc, const char *what,

@@ -1,4 +1,5 @@
-/* Small helpers over replies: a number or text of a status by name, replies as JSON. Pure, any thread. */
+/* Small helpers over replies: a number or text of a status by name, replies as JSON. Pure, any
+ * thread. */
 #ifndef PMP_PMPOCTL_ANSWER_H
 #define PMP_PMPOCTL_ANSWER_H
 
@@ -16,7 +17,8 @@ const char *pmp_answer_text(const struct pmp_text *text, uint32_t count, const c
 json_t *pmp_answer_numbers_json(const struct pmp_number *number, uint32_t count);
 json_t *pmp_answer_actors_json(const struct pmp_actor_status *actor, uint32_t count);
 json_t *pmp_answer_event_json(const struct pmp_event *e);
-/* Prints, with a line break, and drops the reference. flags: jansson's. false: no memory or no space. */
+/* Prints, with a line break, and drops the reference. flags: jansson's. false: no memory or no
+ * space. */
 bool pmp_answer_print(json_t *j, size_t flags, FILE *out);
 
 #endif

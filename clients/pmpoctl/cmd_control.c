@@ -17,7 +17,8 @@ static int control(struct pmp_ctl *ctl, enum pmp_control_action action, int argc
   if (argc - optind != arguments)
     return pmp_ctl_usage(ctl, arguments ? "takes a key and a value" : "takes no arguments");
   struct pmp_errmsg msg = {{0}};
-  struct pmp_request q = {.verb = PMP_VERB_CONTROL, .u.control = {.action = action, .key = "", .value = ""}};
+  struct pmp_request q = {.verb = PMP_VERB_CONTROL,
+                          .u.control = {.action = action, .key = "", .value = ""}};
   if (arguments == 2) {
     q.u.control.key = argv[optind];
     q.u.control.value = argv[optind + 1];
@@ -54,24 +55,24 @@ static int run_set(struct pmp_ctl *ctl, int argc, char **argv) {
 
 const struct pmp_command pmp_command_pause = {
     "pause", "pause [--json]", "stop learning; samples are still taken in",
-    JSON_HELP "\nThe learner stops between two steps. Appends go on until the rate limiter holds them back.\n", run_pause};
+    JSON_HELP "\nThe learner stops between two steps. Appends go on until the rate limiter holds "
+              "them back.\n",
+    run_pause};
 const struct pmp_command pmp_command_resume = {
-    "resume", "resume [--json]", "go on learning after a pause or a guard",
-    JSON_HELP, run_resume};
+    "resume", "resume [--json]", "go on learning after a pause or a guard", JSON_HELP, run_resume};
 const struct pmp_command pmp_command_checkpoint = {
     "checkpoint", "checkpoint [--json]", "write a checkpoint now, and return when it is on disk",
     JSON_HELP, run_checkpoint};
 const struct pmp_command pmp_command_refresh = {
-    "refresh", "refresh [--json]", "make the policy the new reference now",
-    JSON_HELP, run_refresh};
-const struct pmp_command pmp_command_stop = {
-    "stop", "stop [--json]", "end the daemon in order: drain, checkpoint, exit",
-    JSON_HELP, run_stop};
+    "refresh", "refresh [--json]", "make the policy the new reference now", JSON_HELP, run_refresh};
+const struct pmp_command pmp_command_stop = {"stop", "stop [--json]",
+                                             "end the daemon in order: drain, checkpoint, exit",
+                                             JSON_HELP, run_stop};
 const struct pmp_command pmp_command_set = {
     "set", "set KEY VALUE [--json]", "change a setting of the running daemon",
-    JSON_HELP
-    "\nSettings that can change while the run goes on:\n"
-    "  optim.lr  critic.lr  objective.alpha  objective.beta  objective.beta_mean  objective.beta_std\n"
-    "  learner.samples_per_insert  learner.refresh_period\n"
-    "The change is recorded with who, when, old and new (pmpoctl events).\n",
+    JSON_HELP "\nSettings that can change while the run goes on:\n"
+              "  optim.lr  critic.lr  objective.alpha  objective.beta  objective.beta_mean  "
+              "objective.beta_std\n"
+              "  learner.samples_per_insert  learner.refresh_period\n"
+              "The change is recorded with who, when, old and new (pmpoctl events).\n",
     run_set};

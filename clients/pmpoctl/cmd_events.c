@@ -14,13 +14,14 @@ struct want {
 
 static void print_event(const struct pmp_event *e, bool json) {
   if (json) {
-    (void)pmp_answer_print(pmp_answer_event_json(e), JSON_COMPACT, stdout); /* main reports a full disk */
+    (void)pmp_answer_print(pmp_answer_event_json(e), JSON_COMPACT,
+                           stdout); /* main reports a full disk */
     return;
   }
   char when[PMP_FORMAT_MAX], detail[600];
   pmp_format_detail(e->detail, detail, sizeof detail);
-  printf("%6llu  %s  %-18s %-16s %s\n", (unsigned long long)e->id, pmp_format_time(e->wall_ns, true, when), e->kind, e->who,
-         detail);
+  printf("%6llu  %s  %-18s %-16s %s\n", (unsigned long long)e->id,
+         pmp_format_time(e->wall_ns, true, when), e->kind, e->who, detail);
 }
 
 static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {

@@ -21,7 +21,8 @@ static const char *text(const struct pmp_status_reply *s, const char *name) {
 
 enum unit { COUNT, REAL, RATE, BYTES, SECONDS };
 
-/* A line's parts: a number that is there is printed as text around it; a line without any is left out. */
+/* A line's parts: a number that is there is printed as text around it; a line without any is left
+ * out. */
 struct part {
   const char *before, *name;
   enum unit unit;
@@ -33,7 +34,8 @@ struct line {
 };
 
 static const struct line lines[] = {
-    {"environment", {{"", "env.steps", COUNT, " steps"}, {", ", "ingest.rows", COUNT, " rows taken in"}}},
+    {"environment",
+     {{"", "env.steps", COUNT, " steps"}, {", ", "ingest.rows", COUNT, " rows taken in"}}},
     {"learner",
      {{"", "learner.steps", COUNT, " steps"},
       {", ", "learner.steps_per_s", RATE, ""},
@@ -50,7 +52,8 @@ static const struct line lines[] = {
       {", entropy ", "learner.entropy", REAL, ""},
       {", std ", "learner.std", REAL, ""},
       {", gradient ", "learner.grad_norm", REAL, ""}}},
-    {"critic", {{"loss ", "learner.critic_loss", REAL, ""}, {", mean value ", "learner.q_mean", REAL, ""}}},
+    {"critic",
+     {{"loss ", "learner.critic_loss", REAL, ""}, {", mean value ", "learner.q_mean", REAL, ""}}},
     {"limiter",
      {{"", "limiter.samples_per_insert", COUNT, " rows trained on an insert"},
       {", debt ", "limiter.debt", COUNT, " rows"},
@@ -73,11 +76,16 @@ static const struct line lines[] = {
 
 static const char *in_unit(enum unit unit, double v, char out[PMP_FORMAT_MAX]) {
   switch (unit) {
-  case COUNT: return pmp_format_count(v, out);
-  case REAL: return pmp_format_real(v, out);
-  case RATE: return pmp_format_rate(v, out);
-  case BYTES: return pmp_format_bytes(v, out);
-  case SECONDS: return pmp_format_seconds(v, out);
+  case COUNT:
+    return pmp_format_count(v, out);
+  case REAL:
+    return pmp_format_real(v, out);
+  case RATE:
+    return pmp_format_rate(v, out);
+  case BYTES:
+    return pmp_format_bytes(v, out);
+  case SECONDS:
+    return pmp_format_seconds(v, out);
   }
   return "";
 }
@@ -103,8 +111,10 @@ static void print_actor(const struct pmp_actor_status *a) {
   printf("  %-12s %s: %s steps, reference %llu", "actor", a->name,
          pmp_format_count((double)a->env_steps, steps), (unsigned long long)a->ref_version);
   for (uint32_t i = 0; i < a->values && i < 4; i++)
-    printf(", %s %s", a->value[i].name, pmp_format_named(a->value[i].name, a->value[i].value, value));
-  if (a->idle_ms > 5000) printf(", silent for %s", pmp_format_seconds((double)a->idle_ms / 1e3, idle));
+    printf(", %s %s", a->value[i].name,
+           pmp_format_named(a->value[i].name, a->value[i].value, value));
+  if (a->idle_ms > 5000)
+    printf(", silent for %s", pmp_format_seconds((double)a->idle_ms / 1e3, idle));
   putchar('\n');
 }
 
@@ -143,7 +153,8 @@ static int print_named(const struct pmp_ctl *ctl, const struct pmp_status_reply 
       printf("%.15g\n", v);
     } else {
       struct pmp_errmsg msg;
-      return pmp_ctl_failed(ctl, pmp_fail(&msg, PMP_ENOTFOUND, "the status has no \"%.60s\"", name[i]), &msg);
+      return pmp_ctl_failed(
+          ctl, pmp_fail(&msg, PMP_ENOTFOUND, "the status has no \"%.60s\"", name[i]), &msg);
     }
   }
   return PMP_EXIT_OK;

@@ -5,13 +5,15 @@
 #define NAME_MAX_BYTES 31
 
 static const struct pmp_command *const commands[] = {
-    &pmp_command_status,     &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
-    &pmp_command_events,     &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
-    &pmp_command_resume,     &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
-    &pmp_command_export,     &pmp_command_weights, &pmp_command_stop};
+    &pmp_command_status, &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
+    &pmp_command_events, &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
+    &pmp_command_resume, &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
+    &pmp_command_export, &pmp_command_weights, &pmp_command_stop};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
-const struct pmp_command *pmp_command_at(size_t i) { return i < COMMANDS ? commands[i] : NULL; }
+const struct pmp_command *pmp_command_at(size_t i) {
+  return i < COMMANDS ? commands[i] : NULL;
+}
 
 const struct pmp_command *pmp_command_find(const char *name) {
   for (size_t i = 0; i < COMMANDS; i++)
@@ -19,7 +21,9 @@ const struct pmp_command *pmp_command_find(const char *name) {
   return NULL;
 }
 
-static size_t least(size_t a, size_t b) { return a < b ? a : b; }
+static size_t least(size_t a, size_t b) {
+  return a < b ? a : b;
+}
 
 size_t pmp_command_distance(const char *a, const char *b) {
   const size_t n = strlen(a), m = strlen(b);
@@ -29,7 +33,8 @@ size_t pmp_command_distance(const char *a, const char *b) {
   for (size_t j = 0; j <= m; j++) d[0][j] = j;
   for (size_t i = 1; i <= n; i++) {
     for (size_t j = 1; j <= m; j++) {
-      d[i][j] = least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]), least(d[i - 1][j], d[i][j - 1]) + 1);
+      d[i][j] =
+          least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]), least(d[i - 1][j], d[i][j - 1]) + 1);
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
         d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
     }
@@ -59,20 +64,21 @@ void pmp_command_list(FILE *out) {
         out);
   for (size_t i = 0; i < COMMANDS; i++)
     fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->brief);
-  fputs("  help        pmpoctl help COMMAND says all of a command\n"
-        "\n"
-        "Global options, before or after the command:\n"
-        "  -C, --connect URL  the daemon's desk (else $PMPO_URL, else tcp://127.0.0.1:7447)\n"
-        "  -D, --dir DIR      the daemon that serves this run folder (reads DIR/endpoints.json)\n"
-        "      --timeout S    how long to wait for an answer (5)\n"
-        "      --as NAME      who is asking, for the audit (USER@HOST)\n"
-        "      --token TOKEN  else $PMPO_TOKEN\n"
-        "  -h, --help         this, or the command's help\n"
-        "      --version\n"
-        "\n"
-        "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no answer, 4 condition not met,\n"
-        "130 interrupted.\n",
-        out);
+  fputs(
+      "  help        pmpoctl help COMMAND says all of a command\n"
+      "\n"
+      "Global options, before or after the command:\n"
+      "  -C, --connect URL  the daemon's desk (else $PMPO_URL, else tcp://127.0.0.1:7447)\n"
+      "  -D, --dir DIR      the daemon that serves this run folder (reads DIR/endpoints.json)\n"
+      "      --timeout S    how long to wait for an answer (5)\n"
+      "      --as NAME      who is asking, for the audit (USER@HOST)\n"
+      "      --token TOKEN  else $PMPO_TOKEN\n"
+      "  -h, --help         this, or the command's help\n"
+      "      --version\n"
+      "\n"
+      "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 no answer, 4 condition not met,\n"
+      "130 interrupted.\n",
+      out);
 }
 
 int pmp_command_run(struct pmp_ctl *ctl, const struct pmp_command *c, int argc, char **argv) {

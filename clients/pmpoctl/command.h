@@ -36,7 +36,8 @@ const struct pmp_command *pmp_command_at(size_t i);
 const struct pmp_command *pmp_command_find(const char *name);
 /* The command whose name is nearest to a mistyped one; NULL when none is near. */
 const struct pmp_command *pmp_command_nearest(const char *name);
-/* Edit distance with neighbours swapped counting once; names beyond 31 bytes are far from everything. */
+/* Edit distance with neighbours swapped counting once; names beyond 31 bytes are far from
+ * everything. */
 size_t pmp_command_distance(const char *a, const char *b);
 void pmp_command_list(FILE *out);
 /* What a command does with its arguments; the exit code. */

@@ -59,8 +59,8 @@ enum pmp_err pmp_ctl_number(const char *text, double min, double max, double *ou
   if (end == text || *end != '\0' || !isfinite(v))
     return pmp_fail(msg, PMP_EINVALID, "\"%.80s\" is not a number", text);
   if (v < min || v > max)
-    return pmp_fail(msg, PMP_EINVALID, "%.80s is out of range, allowed is %.10g to %.10g", text, min,
-                    max);
+    return pmp_fail(msg, PMP_EINVALID, "%.80s is out of range, allowed is %.10g to %.10g", text,
+                    min, max);
   *out = v;
   return PMP_OK;
 }
@@ -68,10 +68,18 @@ enum pmp_err pmp_ctl_number(const char *text, double min, double max, double *ou
 static bool take_global(struct pmp_ctl *ctl, int ch) {
   struct pmp_errmsg msg;
   switch (ch) {
-  case 'C': ctl->url = optarg; return true;
-  case 'D': ctl->dir = optarg; return true;
-  case OPT_TOKEN: ctl->token = optarg; return true;
-  case OPT_NAME: ctl->name = optarg; return true;
+  case 'C':
+    ctl->url = optarg;
+    return true;
+  case 'D':
+    ctl->dir = optarg;
+    return true;
+  case OPT_TOKEN:
+    ctl->token = optarg;
+    return true;
+  case OPT_NAME:
+    ctl->name = optarg;
+    return true;
   case OPT_TIMEOUT:
     ctl->timeout_given = true;
     if (pmp_ctl_number(optarg, 0.001, 1e7, &ctl->timeout_s, &msg) == PMP_OK) return true;
@@ -178,7 +186,9 @@ enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role, cons
                                  .name = ctl->name,
                                  .token = ctl->token,
                                  .client = "pmpoctl " PMP_VERSION,
-                                 .connect_ms = ms < 1 ? 1 : ms > 4e9 ? 4000000000u : (uint32_t)ms,
+                                 .connect_ms = ms < 1     ? 1
+                                               : ms > 4e9 ? 4000000000u
+                                                          : (uint32_t)ms,
                                  .request_ms = 1000,
                                  .stop = stop};
   return pmpo_open(out, &o, msg);
@@ -199,7 +209,8 @@ void pmp_ctl_sleep(const volatile int *stop, double seconds) {
   }
 }
 
-/* With --dir the daemon may still be starting, or come back at another port: short attempts, each at the address of its time. */
+/* With --dir the daemon may still be starting, or come back at another port: short attempts, each
+ * at the address of its time. */
 enum pmp_err pmp_ctl_open(struct pmp_ctl *ctl, enum pmp_role role, struct pmp_errmsg *msg) {
   if (!ctl->arena.base && pmp_arena_init(&ctl->arena, ARENA_BYTES) != PMP_OK)
     return pmp_fail(msg, PMP_ENOMEM, "out of memory");

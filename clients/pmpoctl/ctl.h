@@ -1,4 +1,5 @@
-/* What every command of pmpoctl works with: the global options, the connection, and how a failure becomes an exit code.
+/* What every command of pmpoctl works with: the global options, the connection, and how a failure
+ * becomes an exit code.
  *
  * One thread; may block where said. Knows no command. */
 #ifndef PMP_PMPOCTL_CTL_H
@@ -27,9 +28,9 @@ enum pmp_ctl_exit {
 #define PMP_CTL_OPTIONS_MAX 24
 
 struct pmp_ctl {
-  const char *command;  /* name of the one that runs; NULL before it is known */
-  const char *synopsis; /* of that command, borrowed */
-  const char *help;     /* of that command, borrowed */
+  const char *command;                  /* name of the one that runs; NULL before it is known */
+  const char *synopsis;                 /* of that command, borrowed */
+  const char *help;                     /* of that command, borrowed */
   const char *url, *dir, *name, *token; /* NULL: not given */
   double timeout_s;
   bool timeout_given;
@@ -44,32 +45,43 @@ void pmp_ctl_init(struct pmp_ctl *ctl, const volatile int *stop);
 void pmp_ctl_fini(struct pmp_ctl *ctl);
 
 #define PMP_CTL_ARGS (-1) /* no more options: arguments start at argv[optind] */
-#define PMP_CTL_END (-2)  /* the program ends with ctl->exit_code: help was shown, or the usage was wrong */
+#define PMP_CTL_END                                                                                \
+  (-2) /* the program ends with ctl->exit_code: help was shown, or the usage was wrong */
 
-/* Next option of a command, as getopt_long gives it; the global options are taken in between. `own` (nullable, zero-terminated): long
- * options; a `val` below 128 is a short option too. in_order: stop at the first argument. */
-int pmp_ctl_option(struct pmp_ctl *ctl, int argc, char **argv, const struct option *own, bool in_order);
+/* Next option of a command, as getopt_long gives it; the global options are taken in between. `own`
+ * (nullable, zero-terminated): long options; a `val` below 128 is a short option too. in_order:
+ * stop at the first argument. */
+int pmp_ctl_option(struct pmp_ctl *ctl, int argc, char **argv, const struct option *own,
+                   bool in_order);
 /* One to stderr with the program's and command's names; returns PMP_EXIT_USAGE. */
 int pmp_ctl_usage(const struct pmp_ctl *ctl, const char *fmt, ...) PMP_PRINTF(2, 3);
 /* Says why on stderr and gives the exit code that fits the error. */
 int pmp_ctl_failed(const struct pmp_ctl *ctl, enum pmp_err err, const struct pmp_errmsg *msg);
 /* A number of an option: finite and within [min, max]. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_number(const char *text, double min, double max, double *out, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_ctl_number(const char *text, double min, double max, double *out,
+                                           struct pmp_errmsg *msg);
 
-/* Where the desk is: --connect, else DIR/endpoints.json of --dir, else PMPO_URL, else the default. PMP_ENOTFOUND: no daemon has
- * written that file yet. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_url(const struct pmp_ctl *ctl, char out[PMP_CTL_URL_MAX], struct pmp_errmsg *msg);
-/* Connects in this role, at `url` (NULL: as pmp_ctl_url says). Blocks up to timeout_s; `stop` may be another flag than ctl's. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role, const char *url, double timeout_s,
-                                            const volatile int *stop, struct pmpo **out, struct pmp_errmsg *msg);
-/* The same for ctl->client, waiting for --dir's endpoints.json too. Blocks up to ctl->timeout_s. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_open(struct pmp_ctl *ctl, enum pmp_role role, struct pmp_errmsg *msg);
-/* One request on ctl->client; the reply lies in ctl->arena, which is cleared first. Blocks up to ctl->timeout_s. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_ask(struct pmp_ctl *ctl, const struct pmp_request *request, struct pmp_reply *reply,
+/* Where the desk is: --connect, else DIR/endpoints.json of --dir, else PMPO_URL, else the default.
+ * PMP_ENOTFOUND: no daemon has written that file yet. */
+PMP_MUST_CHECK enum pmp_err pmp_ctl_url(const struct pmp_ctl *ctl, char out[PMP_CTL_URL_MAX],
                                         struct pmp_errmsg *msg);
+/* Connects in this role, at `url` (NULL: as pmp_ctl_url says). Blocks up to timeout_s; `stop` may
+ * be another flag than ctl's. */
+PMP_MUST_CHECK enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role,
+                                            const char *url, double timeout_s,
+                                            const volatile int *stop, struct pmpo **out,
+                                            struct pmp_errmsg *msg);
+/* The same for ctl->client, waiting for --dir's endpoints.json too. Blocks up to ctl->timeout_s. */
+PMP_MUST_CHECK enum pmp_err pmp_ctl_open(struct pmp_ctl *ctl, enum pmp_role role,
+                                         struct pmp_errmsg *msg);
+/* One request on ctl->client; the reply lies in ctl->arena, which is cleared first. Blocks up to
+ * ctl->timeout_s. */
+PMP_MUST_CHECK enum pmp_err pmp_ctl_ask(struct pmp_ctl *ctl, const struct pmp_request *request,
+                                        struct pmp_reply *reply, struct pmp_errmsg *msg);
 /* Opens in this role and asks: what most commands do. */
-PMP_MUST_CHECK enum pmp_err pmp_ctl_once(struct pmp_ctl *ctl, enum pmp_role role, const struct pmp_request *request,
-                                         struct pmp_reply *reply, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_ctl_once(struct pmp_ctl *ctl, enum pmp_role role,
+                                         const struct pmp_request *request, struct pmp_reply *reply,
+                                         struct pmp_errmsg *msg);
 /* Sleeps; returns early once *stop is set. */
 void pmp_ctl_sleep(const volatile int *stop, double seconds);
 /* Monotonic clock, seconds. */

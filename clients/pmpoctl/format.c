@@ -133,7 +133,9 @@ void pmp_format_detail(const char *json, char *out, size_t size) {
   const char *key;
   json_t *value;
   json_object_foreach(j, key, value) {
-    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    char *text = json_is_string(value)
+                     ? NULL
+                     : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
     if (used) append(out, size, &used, ", ");
     append(out, size, &used, key);
     append(out, size, &used, " ");

@@ -9,15 +9,21 @@
 
 #define PMP_FORMAT_MAX 32 /* room for any of these */
 
-/* Whole numbers below 100,000 with separators, larger ones with SI prefixes ("1.23 M"); fractions to four digits. Each returns out. */
+/* Whole numbers below 100,000 with separators, larger ones with SI prefixes ("1.23 M"); fractions
+ * to four digits. Each returns out. */
 const char *pmp_format_count(double v, char out[PMP_FORMAT_MAX]);
-const char *pmp_format_real(double v, char out[PMP_FORMAT_MAX]);     /* four significant digits, no needless zeros */
-const char *pmp_format_rate(double v, char out[PMP_FORMAT_MAX]);     /* "812/s" */
-const char *pmp_format_bytes(double v, char out[PMP_FORMAT_MAX]);    /* "12.3 MB" */
-const char *pmp_format_seconds(double v, char out[PMP_FORMAT_MAX]);  /* "820 ms", "12.3 s", "2 min 03 s", "3 h 04 min", "2 d 05 h" */
+const char *
+pmp_format_real(double v,
+                char out[PMP_FORMAT_MAX]); /* four significant digits, no needless zeros */
+const char *pmp_format_rate(double v, char out[PMP_FORMAT_MAX]);  /* "812/s" */
+const char *pmp_format_bytes(double v, char out[PMP_FORMAT_MAX]); /* "12.3 MB" */
+const char *pmp_format_seconds(
+    double v,
+    char out[PMP_FORMAT_MAX]); /* "820 ms", "12.3 s", "2 min 03 s", "3 h 04 min", "2 d 05 h" */
 const char *pmp_format_clock(double seconds, char out[PMP_FORMAT_MAX]); /* "02:03", "1:02:03" */
 const char *pmp_format_time(int64_t wall_ns, bool date, char out[PMP_FORMAT_MAX]); /* local time */
-/* A metric's value in the unit that its name says (_bytes, _s, _ms, counts), else as a real number. */
+/* A metric's value in the unit that its name says (_bytes, _s, _ms, counts), else as a real number.
+ */
 const char *pmp_format_named(const char *name, double v, char out[PMP_FORMAT_MAX]);
 /* A JSON object as "key value, key value"; anything else as it is. */
 void pmp_format_detail(const char *json, char *out, size_t size);

@@ -1,4 +1,5 @@
-/* pmpoctl: the command line of a run. See command.h for the commands and ctl.h for the exit codes. */
+/* pmpoctl: the command line of a run. See command.h for the commands and ctl.h for the exit codes.
+ */
 #include "clients/pmpoctl/command.h"
 
 #include <signal.h>
@@ -24,7 +25,8 @@ static void catch_signals(void) {
 
 static int unknown(struct pmp_ctl *ctl, const char *name) {
   const struct pmp_command *near = pmp_command_nearest(name);
-  if (near) return pmp_ctl_usage(ctl, "there is no command \"%.40s\"; did you mean %s?", name, near->name);
+  if (near)
+    return pmp_ctl_usage(ctl, "there is no command \"%.40s\"; did you mean %s?", name, near->name);
   return pmp_ctl_usage(ctl, "there is no command \"%.40s\"", name);
 }
 

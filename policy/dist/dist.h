@@ -49,8 +49,9 @@ uint32_t pmp_dist_kl_parts(const struct pmp_dist *d); /* K */
 /* head, ref_head (B x H), y (N x D), x_of_y (N; NULL: outcome j belongs to condition j / (N / B))
  * -> lp, lp_ref (N x P), kl (B x K); each output may be NULL. PMP_ENONFINITE when an input or a
  * result is not finite (probability 0 in ref contributes 0 to the KL; an outcome of probability 0
- * under pi is an error); PMP_EINVALID for a bin index that is none or x_of_y out of range. N may be
- * 0. */
+ * under pi is an error); PMP_EINVALID for a bin index that is none, x_of_y out of range, or N that
+ * is no multiple of B without x_of_y. N may be 0. Fast when x_of_y never falls; in any other order
+ * each condition looks at all N. About 300 KB of stack. */
 PMP_MUST_CHECK enum pmp_err pmp_dist_forward(const struct pmp_dist *d, size_t b, size_t n,
                                              const float *head, const float *ref_head,
                                              const float *y, const uint32_t *x_of_y, float *lp,

@@ -50,7 +50,7 @@ PMP_MUST_CHECK enum pmp_err pmp_net_init(struct pmp_net *net, const struct pmp_n
 void pmp_net_init_params(const struct pmp_net *net, struct pmp_rng *rng, float *params);
 
 /* Scratch for one forward (kept for its backward) of `rows` rows with `states` distinct states, in
- * floats. */
+ * floats. It must be aligned to 8 bytes; to 64 (an arena's) is faster. */
 size_t pmp_net_cache_floats(const struct pmp_net *net, size_t rows, size_t states);
 
 /* out (rows x out). shared (states x in_shared), own (rows x in_own; NULL when in_own is 0); row r
@@ -61,8 +61,8 @@ PMP_MUST_CHECK enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pm
                                             const float *own, size_t states, size_t per,
                                             float *cache, float *out);
 /* Adds dL/dparams to dparams; overwrites dshared (states x in_shared) and down (rows x in_own)
- * where not NULL. `cache` is that of the forward with the same arguments and is used as scratch.
- * dout (rows x out) is not changed. */
+ * where not NULL; dparams may be NULL too. `cache` is that of the forward with the same arguments
+ * and is used as scratch. dout (rows x out) is not changed. */
 PMP_MUST_CHECK enum pmp_err pmp_net_backward(const struct pmp_net *net, struct pmp_compute *compute,
                                              const float *params, const float *shared,
                                              const float *own, size_t states, size_t per,

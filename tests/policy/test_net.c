@@ -235,6 +235,57 @@ static void threads_change_no_bit(void **state) {
   free(params), free(shared), free(own), free(dout), free(cache);
 }
 
+/* More rows than are taken at once, in a number that does not divide: the same as state by state.
+ */
+static void large_batches_are_seamless(void **state) {
+  (void)state;
+  const struct pmp_net_config config = {.in_shared = 3,
+                                        .in_own = 2,
+                                        .hidden = {20, 12},
+                                        .hidden_count = 2,
+                                        .out = 5,
+                                        .first_layer_norm = true,
+                                        .out_scale = 1};
+  enum { STATES = 1003, PER = 4, ROWS = STATES * PER };
+  struct pmp_net net;
+  struct pmp_compute compute;
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 5, 0);
+  assert_int_equal(pmp_compute_cpu(&compute, 1), PMP_OK);
+  assert_int_equal(pmp_net_init(&net, &config, "t", NULL, NULL), PMP_OK);
+  float *params = normals_new(&rng, net.floats, 0.4), *shared = normals_new(&rng, STATES * 3, 1);
+  float *own = normals_new(&rng, ROWS * 2, 1), *dout = normals_new(&rng, ROWS * 5, 1);
+  float *result[2], *dparams[2];
+  const size_t all = ROWS * 5 + STATES * 3 + ROWS * 2;
+  for (int run = 0; run < 2; run++) {
+    const size_t step = run == 0 ? STATES : 1;
+    float *cache = floats_new(pmp_net_cache_floats(&net, step * PER, step));
+    float *out = result[run] = floats_new(all), *dshared = out + ROWS * 5;
+    float *down = dshared + STATES * 3;
+    dparams[run] = floats_new(net.floats);
+    memset(dparams[run], 0, net.floats * sizeof(float));
+    for (size_t s = 0; s < STATES; s += step) {
+      const size_t r = s * PER;
+      assert_int_equal(pmp_net_forward(&net, &compute, params, shared + s * 3, own + r * 2, step,
+                                       PER, cache, out + r * 5),
+                       PMP_OK);
+      assert_int_equal(pmp_net_backward(&net, &compute, params, shared + s * 3, own + r * 2, step,
+                                        PER, cache, dout + r * 5, dparams[run], dshared + s * 3,
+                                        down + r * 2),
+                       PMP_OK);
+    }
+    free(cache);
+  }
+  for (size_t i = 0; i < all; i++)
+    assert_near("row", (double)result[0][i], (double)result[1][i],
+                2e-5 * (1 + fabs((double)result[1][i])));
+  for (size_t i = 0; i < net.floats; i++)
+    assert_near("dparams", (double)dparams[0][i], (double)dparams[1][i],
+                1e-3 + 1e-5 * fabs((double)dparams[1][i]));
+  for (int run = 0; run < 2; run++) free(result[run]), free(dparams[run]);
+  free(params), free(shared), free(own), free(dout);
+}
+
 static void nothing_in_nothing_out(void **state) {
   (void)state;
   struct pmp_net net;
@@ -340,6 +391,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradients_match_differences),
       cmocka_unit_test(threads_change_no_bit),
+      cmocka_unit_test(large_batches_are_seamless),
       cmocka_unit_test(nothing_in_nothing_out),
       cmocka_unit_test(manifest_names_every_float),
       cmocka_unit_test(initial_weights_are_truncated_normals),

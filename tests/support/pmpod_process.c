@@ -89,11 +89,10 @@ void test_pmpod_set(struct test_pmpod *d, const char *key_value) {
   d->set[d->sets++] = key_value;
 }
 
-static void become_pmpod(const struct test_pmpod *d) {
-  char program[512];
+static void become_pmpod(const struct test_pmpod *d, const char *program) {
   const char *argv[16 + 2 * TEST_SETS_MAX];
   int n = 0;
-  argv[n++] = test_bin("pmpod", program);
+  argv[n++] = program;
   argv[n++] = "--dir";
   argv[n++] = d->dir;
   if (d->config[0] != '\0') {
@@ -136,14 +135,16 @@ static bool endpoints(struct test_pmpod *d) {
 }
 
 bool test_pmpod_try(struct test_pmpod *d, int *status) {
+  char program[512];
   assert_int_equal(d->pid, 0);
+  test_bin("pmpod", program); /* before the fork: a child must not run the test's failures */
   const pid_t parent = getpid();
   d->pid = fork();
   assert_true(d->pid >= 0);
   if (d->pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(125);
-    become_pmpod(d);
+    become_pmpod(d, program);
   }
   for (int waited = 0; waited < START_MS; waited += POLL_MS) {
     if (endpoints(d)) return true;

@@ -1,0 +1,155 @@
+#include "clients/pmpoctl/plot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static const char *const axis_label[] = {[PMP_PLOT_STEP] = "learner steps",
+                                         [PMP_PLOT_ENV] = "environment steps",
+                                         [PMP_PLOT_WALL] = "wall time [s]"};
+
+/* A text between gnuplot's double quotes: what would end or escape it is replaced. */
+static void quoted(const char *text, FILE *out) {
+  fputc('"', out);
+  for (; *text; text++) fputc(strchr("\"\\`\n\r", *text) ? ' ' : *text, out);
+  fputc('"', out);
+}
+
+static double at(const struct pmp_series *s, uint32_t i, enum pmp_plot_axis axis,
+                 int64_t start_ns) {
+  if (axis == PMP_PLOT_STEP) return (double)s->step[i];
+  if (axis == PMP_PLOT_ENV) return (double)s->env_steps[i];
+  return (double)(s->wall_ns[i] - start_ns) / 1e9;
+}
+
+/* Columns: learner steps, environment steps, seconds, value, trailing mean. */
+static void data_block(const struct pmp_series *s, uint32_t index, uint32_t mean, int64_t start_ns,
+                       FILE *out) {
+  double sum = 0;
+  fprintf(out, "$s%u << EOD\n", index);
+  for (uint32_t i = 0; i < s->points; i++) {
+    sum += s->value[i];
+    if (i >= mean) sum -= s->value[i - mean];
+    const uint32_t n = i + 1 < mean ? i + 1 : mean;
+    for (int a = 0; a < PMP_PLOT_AXES; a++)
+      fprintf(out, "%.12g ", at(s, i, (enum pmp_plot_axis)a, start_ns));
+    fprintf(out, "%.10g %.10g\n", s->value[i], sum / n);
+  }
+  fputs("EOD\n", out);
+}
+
+static void panel(const struct pmp_plot *p, enum pmp_plot_axis axis,
+                  const struct pmp_series *series, uint32_t count, FILE *out) {
+  const int x = (int)axis + 1;
+  fprintf(out, "set xlabel \"%s\"\nset format x \"%s\"\n", axis_label[axis],
+          axis == PMP_PLOT_WALL ? "%g" : "%.0s%c");
+  if (count == 1) {
+    fputs("set ylabel ", out);
+    quoted(series[0].name, out);
+    fputc('\n', out);
+  }
+  fputs("plot ", out);
+  for (uint32_t i = 0; i < count; i++) {
+    const bool mean = p->mean > 1;
+    fprintf(out, "%s$s%u using %d:4 with %s lc %u title ", i ? ", " : "", i, x,
+            mean ? "points pt 7 ps 0.35 lt 1" : "lines lw 1.8 lt 1", i + 1);
+    quoted(mean ? "" : series[i].name, out);
+    if (!mean) continue;
+    char name[128];
+    snprintf(name, sizeof name, "%.80s, mean of %u", series[i].name, p->mean);
+    fprintf(out, ", $s%u using %d:5 with lines lw 2.4 lc %u title ", i, x, i + 1);
+    quoted(name, out);
+  }
+  if (!isnan(p->line))
+    fprintf(out, ", %.10g with lines dt 2 lw 1.2 lc rgb \"#888888\" title \"%.10g\"", p->line,
+            p->line);
+  fputc('\n', out);
+}
+
+bool pmp_plot_script(const struct pmp_plot *p, const struct pmp_series *series, uint32_t count,
+                     FILE *out) {
+  int64_t start = INT64_MAX;
+  for (uint32_t i = 0; i < count; i++)
+    if (series[i].points && series[i].wall_ns[0] < start) start = series[i].wall_ns[0];
+  /* cairo where it is built in, else libgd; both write to stdout. */
+  fprintf(out,
+          "if (strstrt(GPVAL_TERMINALS, \" pngcairo \")) {\n  set terminal pngcairo size %d,%d "
+          "font \"DejaVu Sans,10\"\n"
+          "} else {\n  set terminal png size %d,%d truecolor\n}\n",
+          p->width * (int)p->panels, p->height, p->width * (int)p->panels, p->height);
+  fputs("set grid lc rgb \"#dddddd\"\nset border 3 lc rgb \"#444444\"\nset tics nomirror\nset key "
+        "top left Left reverse samplen 2\n"
+        "set linetype 1 lc rgb \"#2b6cb0\"\nset linetype 2 lc rgb \"#c05621\"\nset linetype 3 lc "
+        "rgb \"#2f855a\"\n"
+        "set linetype 4 lc rgb \"#805ad5\"\nset autoscale yfix\nset offsets 0, 0, graph 0.06, "
+        "graph 0.03\n",
+        out);
+  for (uint32_t i = 0; i < count; i++) data_block(&series[i], i, p->mean, start, out);
+  fprintf(out, "set multiplot layout 1,%u title ", p->panels);
+  quoted(p->title, out);
+  fputc('\n', out);
+  for (uint32_t i = 0; i < p->panels; i++) panel(p, p->panel[i], series, count, out);
+  fputs("unset multiplot\n", out);
+  return fflush(out) == 0;
+}
+
+/* gnuplot with the script on stdin and the picture on stdout: no name of ours is ever quoted into
+ * its language. */
+static enum pmp_err draw(FILE *script, int picture, struct pmp_errmsg *msg) {
+  posix_spawn_file_actions_t actions;
+  pid_t pid = 0;
+  int status = 0;
+  char *argv[] = {(char[]){"gnuplot"}, NULL};
+  if (posix_spawn_file_actions_init(&actions) != 0)
+    return pmp_fail(msg, PMP_ENOMEM, "out of memory");
+  posix_spawn_file_actions_adddup2(&actions, fileno(script), 0);
+  posix_spawn_file_actions_adddup2(&actions, picture, 1);
+  const int rc = posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (rc != 0)
+    return pmp_fail(msg, rc == ENOENT ? PMP_ENOTFOUND : PMP_EIO, "gnuplot cannot be started: %s",
+                    strerror(rc));
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) == 127)
+    return pmp_fail(msg, PMP_ENOTFOUND, "gnuplot cannot be started (Debian: gnuplot-nox)");
+  if (WEXITSTATUS(status) != 0)
+    return pmp_fail(msg, PMP_EIO, "gnuplot ended with status %d", WEXITSTATUS(status));
+  return PMP_OK;
+}
+
+enum pmp_err pmp_plot_png(const struct pmp_plot *p, const struct pmp_series *series, uint32_t count,
+                          const char *path, struct pmp_errmsg *msg) {
+  char beside[1100];
+  uint32_t points = 0;
+  for (uint32_t i = 0; i < count; i++) points += series[i].points;
+  if (points == 0) return pmp_fail(msg, PMP_EINVALID, "there are no points to draw");
+  if (snprintf(beside, sizeof beside, "%s.tmp", path) >= (int)sizeof beside)
+    return pmp_fail(msg, PMP_EINVALID, "the path is too long");
+  FILE *script = tmpfile();
+  const int picture = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  enum pmp_err err = PMP_OK;
+  if (!script || picture < 0) {
+    err = pmp_fail(msg, pmp_err_from_errno(errno), "%s: %s",
+                   picture < 0 ? beside : "a temporary file", strerror(errno));
+  } else if (!pmp_plot_script(p, series, count, script)) {
+    err = pmp_fail(msg, pmp_err_from_errno(errno), "the script for gnuplot: %s", strerror(errno));
+  } else {
+    rewind(script);
+    err = draw(script, picture, msg);
+  }
+  if (picture >= 0 && close(picture) != 0 && err == PMP_OK)
+    err = pmp_fail(msg, PMP_EIO, "%s: %s", beside, strerror(errno));
+  if (script) fclose(script);
+  if (err == PMP_OK && rename(beside, path) != 0)
+    err = pmp_fail(msg, PMP_EIO, "%s: %s", path, strerror(errno));
+  if (err != PMP_OK && picture >= 0) unlink(beside);
+  return err;
+}
