@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define OBSERVATION_MAX 16777216
+
 static void *field(struct pmp_config *c, const struct pmp_config_key *key) {
   return (char *)c + key->offset;
 }
@@ -156,6 +158,16 @@ enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *
   return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; pmpod --print-defaults lists them all", path);
 }
 
+enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment, struct pmp_errmsg *msg) {
+  const char *eq = strchr(assignment, '=');
+  char key[128];
+  if (!eq || eq == assignment || (size_t)(eq - assignment) >= sizeof key) {
+    return pmp_fail(msg, PMP_EINVALID, "--set %s: write section.key=value", assignment);
+  }
+  snprintf(key, sizeof key, "%.*s", (int)(eq - assignment), assignment);
+  return pmp_config_set(c, key, eq + 1, msg);
+}
+
 void pmp_config_defaults(struct pmp_config *c) {
   memset(c, 0, sizeof *c);
   size_t count = 0;
@@ -288,12 +300,18 @@ static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *ms
   return PMP_OK;
 }
 
+static double least_tolerance(const struct pmp_config *c, double samples_per_insert) {
+  return 2 * fmax((double)c->learner.batch, samples_per_insert * (double)c->limits.chunk_rows);
+}
+
+double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert) {
+  return c->learner.tolerance != 0 ? c->learner.tolerance : least_tolerance(c, samples_per_insert);
+}
+
 enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
   PMP_TRY(check_spec(c, msg));
-  const double insert = c->learner.samples_per_insert * (double)c->limits.chunk_rows;
-  const double least = 2 * fmax((double)c->learner.batch, insert);
-  if (c->learner.tolerance == 0) c->learner.tolerance = least;
-  if (c->learner.tolerance < least) {
+  const double least = least_tolerance(c, c->learner.samples_per_insert);
+  if (c->learner.tolerance != 0 && c->learner.tolerance < least) {
     return pmp_fail(msg, PMP_EINVALID,
                     "learner.tolerance: %.10g is below 2 max(batch, samples_per_insert * limits.chunk_rows) = %.10g",
                     c->learner.tolerance, least);
@@ -302,6 +320,12 @@ enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
     return pmp_fail(msg, PMP_EINVALID,
                     "store.capacity_rows: %" PRIu64 " is below twice learner.capacity (%" PRIu64 ")",
                     c->store.capacity_rows, c->learner.capacity);
+  }
+  double floats = 1;
+  for (uint64_t i = 0; i < c->spec.observation.count; i++) floats *= (double)c->spec.observation.item[i];
+  if (floats > OBSERVATION_MAX) {
+    return pmp_fail(msg, PMP_EINVALID, "spec.observation: %.10g numbers are more than the %.10g allowed", floats,
+                    (double)OBSERVATION_MAX);
   }
   if (c->learner.capacity < c->learner.batch || c->learner.capacity < c->learner.min_size) {
     return pmp_fail(msg, PMP_EINVALID, "learner.capacity must hold learner.batch and learner.min_size");

@@ -112,11 +112,15 @@ void pmp_config_defaults(struct pmp_config *c);
 PMP_MUST_CHECK enum pmp_err pmp_config_load(struct pmp_config *c, const char *path, struct pmp_errmsg *msg);
 /* One key from text: "learner.batch", "256". */
 PMP_MUST_CHECK enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *value, struct pmp_errmsg *msg);
+/* The same from "KEY=VALUE". */
+PMP_MUST_CHECK enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment, struct pmp_errmsg *msg);
 /* A key's value as text into out[size]; the text reads back equal. */
 void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *key, char *out, size_t size);
-/* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks. Fills in what 0 means
- * "choose for me" for. */
+/* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks. */
 PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg);
+/* learner.tolerance, or what 0 stands for under this ratio: the least that is allowed. */
+double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert);
+
 /* A commented YAML file of c's values; markdown: the reference page of docs/. */
 void pmp_config_print(const struct pmp_config *c, FILE *out);
 void pmp_config_print_markdown(FILE *out);

@@ -101,6 +101,9 @@ void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *wh
   struct change *c = calloc(1, sizeof *c);
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_SETTING);
   enum pmp_err err = c && p ? PMP_OK : pmp_fail(&msg, PMP_EUNAVAILABLE, "out of memory");
+  if (err == PMP_OK && s->learn_inflight + s->store_inflight >= PMP_LEARN_INFLIGHT_MAX) {
+    err = pmp_fail(&msg, PMP_EBUSY, "the learner has not taken the settings before");
+  }
   if (err == PMP_OK) err = check_setting(s, key, value, c, &msg);
   if (err == PMP_OK) {
     snprintf(c->who, sizeof c->who, "%.64s", who);
@@ -124,22 +127,23 @@ void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *wh
   }
 }
 
-static bool post(struct pmp_server *s, enum pmp_learn_kind kind, struct pmp_call *call) {
+static bool post(struct pmp_server *s, enum pmp_learn_kind kind, struct pmp_call *call, const char *who) {
   struct pmp_learn_in *in = calloc(1, sizeof *in);
   if (!in) return false;
   in->kind = kind;
   in->owner = call;
+  snprintf(in->key, sizeof in->key, "%.64s", who);
   if (pmp_learn_post(s->learn, in) == PMP_OK) return true;
   free(in);
   return false;
 }
 
 void pmp_control_command(struct pmp_server *s, enum pmp_learn_kind kind) {
-  if (!post(s, kind, NULL)) pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-LEARN-FULL", "command=%d", (int)kind);
+  if (!post(s, kind, NULL, "daemon")) pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-LEARN-FULL", "command=%d", (int)kind);
 }
 
-static void command(struct pmp_server *s, struct pmp_call *call, enum pmp_learn_kind kind) {
-  if (!post(s, kind, call)) pmp_refuse(s, call, PMP_EBUSY, 100, "the learner's queue is full");
+static void command(struct pmp_server *s, struct pmp_call *call, enum pmp_learn_kind kind, const char *who) {
+  if (!post(s, kind, call, who)) pmp_refuse(s, call, PMP_EBUSY, 100, "the learner's queue is full");
 }
 
 void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out) {
@@ -153,7 +157,7 @@ void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct p
   }
   json_t *detail = json_pack("{s:s, s:I, s:I}", "done", kind[in->kind], "step", (json_int_t)out->step, "version",
                              (json_int_t)out->version);
-  detail_event(s, "operator", kind[in->kind], json_incref(detail));
+  detail_event(s, in->key, kind[in->kind], json_incref(detail));
   answer_detail(s, call, detail);
 }
 
@@ -162,11 +166,17 @@ void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_s
   char who[PMP_STORE_NAME_MAX];
   snprintf(who, sizeof who, "local:%.58s", session->name);
   switch (c->action) {
-  case PMP_CONTROL_PAUSE: command(s, call, PMP_LEARN_PAUSE); return;
-  case PMP_CONTROL_RESUME: command(s, call, PMP_LEARN_RESUME); return;
-  case PMP_CONTROL_CHECKPOINT: command(s, call, PMP_LEARN_CHECKPOINT); return;
+  case PMP_CONTROL_PAUSE: command(s, call, PMP_LEARN_PAUSE, who); return;
+  case PMP_CONTROL_RESUME: command(s, call, PMP_LEARN_RESUME, who); return;
+  case PMP_CONTROL_CHECKPOINT: command(s, call, PMP_LEARN_CHECKPOINT, who); return;
   case PMP_CONTROL_REFRESH: pmp_control_set(s, call, who, "@refresh", ""); return;
-  case PMP_CONTROL_SET: pmp_control_set(s, call, who, c->key, c->value); return;
+  case PMP_CONTROL_SET:
+    if (c->key[0] == '@') { /* our own entries have no place in what a client may set */
+      pmp_refuse(s, call, PMP_EINVALID, 0, "there is no key \"%.64s\"", c->key);
+      return;
+    }
+    pmp_control_set(s, call, who, c->key, c->value);
+    return;
   case PMP_CONTROL_STOP:
     answer_detail(s, call, json_pack("{s:s}", "stopping", s->config.run.name));
     detail_event(s, who, "stop", json_object());
@@ -184,7 +194,9 @@ void pmp_control_reload(struct pmp_server *s) {
   struct pmp_errmsg msg = {{0}};
   struct pmp_config next;
   pmp_config_defaults(&next);
-  if (pmp_config_load(&next, s->config_path, &msg) != PMP_OK) {
+  enum pmp_err err = pmp_config_load(&next, s->config_path, &msg);
+  for (int i = 0; err == PMP_OK && i < s->sets; i++) err = pmp_config_assign(&next, s->set[i], &msg);
+  if (err != PMP_OK) {
     pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-RELOAD", "reason=\"%s\"", msg.text);
     return;
   }
@@ -200,7 +212,7 @@ void pmp_control_reload(struct pmp_server *s) {
     if (keys[i].live) {
       pmp_control_set(s, NULL, "config", path, then);
       changed++;
-    } else if (strcmp(path, "learner.tolerance") != 0) { /* 0 in the file: chosen at start */
+    } else {
       pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-CONFIG-RELOAD", "key=%s note=\"needs a restart\" now=\"%s\" file=\"%s\"",
                     path, now, then);
     }

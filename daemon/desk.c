@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LEARN_INFLIGHT_MAX 4096
-
 struct batch { /* one request */
   struct pmp_call *call;
   uint32_t left, count;
@@ -121,7 +119,7 @@ void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_
     pmp_refuse(s, call, PMP_EINVALID, 0, "no verdict in the request");
     return;
   }
-  if (s->store_inflight + v->count > s->store_inflight_max || s->learn_inflight + v->count > LEARN_INFLIGHT_MAX) {
+  if (s->store_inflight + v->count > s->store_inflight_max || s->learn_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
     pmp_refuse(s, call, PMP_EBUSY, 50, "too many verdicts wait already");
     return;
   }

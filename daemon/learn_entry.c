@@ -85,7 +85,7 @@ static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const ch
   }
   const double v = strtod(value, NULL);
   if (strcmp(key, "learner.samples_per_insert") == 0) {
-    pmp_limiter_set_spi(l->config.limiter, v);
+    pmp_limiter_set_spi(l->config.limiter, v, pmp_config_tolerance(l->config.config, v));
     return PMP_OK;
   }
   struct pmp_trainer_live live;

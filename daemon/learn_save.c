@@ -172,7 +172,14 @@ struct fill {
 static enum pmp_err on_entry(void *ctx, const struct pmp_entry *e, struct pmp_errmsg *msg) {
   struct fill *f = ctx;
   if (atomic_load(&f->l->abandon)) return pmp_fail(msg, PMP_ECLOSED, "stopped while loading");
-  PMP_TRY(pmp_learn_stored(f->l, e, f->filling, msg));
+  const enum pmp_err err = pmp_learn_stored(f->l, e, f->filling, msg);
+  if (err == PMP_EINVALID) { /* it was refused when it came, too, and the run went on */
+    pmp_log_write(f->l->config.log, PMP_LOG_ERROR, "PMP-LEARN-ENTRY", "commit=%" PRIu64 " reason=\"%s\"", e->commit,
+                  msg->text);
+    if (!f->filling) f->l->commit = e->commit;
+  } else if (err != PMP_OK) {
+    return err;
+  }
   if (f->filling) return PMP_OK;
   pmp_learn_count_trainable(f->l);
   return f->l->config.config->run.lockstep ? pmp_learn_catch_up(f->l, msg) : PMP_OK;
@@ -211,7 +218,7 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   if (err == PMP_OK) err = pmp_trainer_live_set(l->trainer, &c->live, msg);
   free(text);
   if (err != PMP_OK) return err;
-  pmp_limiter_restore(l->config.limiter, c->debt, c->spi, c->arrived);
+  pmp_limiter_restore(l->config.limiter, c->debt, c->spi, pmp_config_tolerance(l->config.config, c->spi), c->arrived);
   l->commit = c->commit;
   l->env_steps = c->env_steps;
   l->save_step = info.step;

@@ -20,17 +20,16 @@ void pmp_limiter_fini(struct pmp_limiter *l) { pthread_mutex_destroy(&l->lock); 
 
 bool pmp_limiter_admit(struct pmp_limiter *l, uint64_t n) {
   pthread_mutex_lock(&l->lock);
-  const double rows = (double)n * l->spi;
-  const bool yes = n == 0 || l->lockstep || l->trainable < l->need || l->d + l->reserved + rows <= l->tolerance;
-  if (yes) l->reserved += rows;
+  const double due = (double)(l->reserved + n) * l->spi;
+  const bool yes = n == 0 || l->lockstep || l->trainable < l->need || l->d + due <= l->tolerance;
+  if (yes) l->reserved += n;
   pthread_mutex_unlock(&l->lock);
   return yes;
 }
 
 void pmp_limiter_release(struct pmp_limiter *l, uint64_t n) {
   pthread_mutex_lock(&l->lock);
-  l->reserved -= (double)n * l->spi;
-  if (l->reserved < 0) l->reserved = 0; /* the ratio changed in between */
+  l->reserved -= n < l->reserved ? n : l->reserved;
   pthread_mutex_unlock(&l->lock);
 }
 
@@ -67,23 +66,25 @@ void pmp_limiter_stepped(struct pmp_limiter *l, uint64_t rows) {
   pthread_mutex_unlock(&l->lock);
 }
 
-void pmp_limiter_set_spi(struct pmp_limiter *l, double spi) {
+void pmp_limiter_set_spi(struct pmp_limiter *l, double spi, double tolerance) {
   pthread_mutex_lock(&l->lock);
   l->spi = spi;
+  l->tolerance = tolerance;
   pthread_mutex_unlock(&l->lock);
 }
 
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s) {
   pthread_mutex_lock(&l->lock);
   *s = (struct pmp_limiter_state){
-      .d = l->d, .reserved = l->reserved, .spi = l->spi, .arrived = l->arrived, .trainable = l->trainable};
+      .d = l->d, .reserved = (double)l->reserved * l->spi, .spi = l->spi, .arrived = l->arrived, .trainable = l->trainable};
   pthread_mutex_unlock(&l->lock);
 }
 
-void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, uint64_t arrived) {
+void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance, uint64_t arrived) {
   pthread_mutex_lock(&l->lock);
   l->d = d;
   l->spi = spi;
+  l->tolerance = tolerance;
   l->arrived = arrived;
   pthread_mutex_unlock(&l->lock);
 }

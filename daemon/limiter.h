@@ -11,7 +11,8 @@
 
 struct pmp_limiter {
   pthread_mutex_t lock;
-  double d, reserved;    /* rows */
+  double d;              /* rows */
+  uint64_t reserved;     /* admitted rows that have not arrived yet: each is worth spi then */
   double spi, tolerance; /* samples per insert; rows */
   uint64_t need;         /* max(min_size, batch) */
   uint64_t min_size, batch;
@@ -35,14 +36,14 @@ void pmp_limiter_trainable(struct pmp_limiter *l, uint64_t n);
 bool pmp_limiter_may_step(struct pmp_limiter *l);
 /* Learner: a step of `rows` rows was made. */
 void pmp_limiter_stepped(struct pmp_limiter *l, uint64_t rows);
-/* Later rows only. */
-void pmp_limiter_set_spi(struct pmp_limiter *l, double spi);
+/* Later rows only. The tolerance may follow from the ratio. */
+void pmp_limiter_set_spi(struct pmp_limiter *l, double spi, double tolerance);
 /* For checkpoints and status. */
 struct pmp_limiter_state {
   double d, reserved, spi;
   uint64_t arrived, trainable;
 };
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s);
-void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, uint64_t arrived);
+void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance, uint64_t arrived);
 
 #endif

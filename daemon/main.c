@@ -3,6 +3,7 @@
 #include "daemon/server.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,13 +86,7 @@ static enum pmp_err configure(const struct arguments *a, struct pmp_config *conf
   const char *path = a->check_config ? a->check_config : a->config;
   if (path) PMP_TRY(pmp_config_load(config, path, msg));
   for (int i = 0; i < a->sets; i++) {
-    const char *eq = strchr(a->set[i], '=');
-    char key[128];
-    if (!eq || eq == a->set[i] || (size_t)(eq - a->set[i]) >= sizeof key) {
-      return pmp_fail(msg, PMP_EINVALID, "--set %s: write section.key=value", a->set[i]);
-    }
-    snprintf(key, sizeof key, "%.*s", (int)(eq - a->set[i]), a->set[i]);
-    PMP_TRY(pmp_config_set(config, key, eq + 1, msg));
+    PMP_TRY(pmp_config_assign(config, a->set[i], msg));
   }
   if (a->defaults) return PMP_OK;
   return pmp_config_check(config, msg);
@@ -120,7 +115,8 @@ int main(int argc, char **argv) {
     printf("%s: good\n", a.check_config);
     return 0;
   }
+  signal(SIGPIPE, SIG_IGN); /* whoever reads the log may go away */
   const struct pmp_server_options server = {
-      .config = &config, .config_path = a.config, .dir = a.dir, .log_fd = 2};
+      .config = &config, .config_path = a.config, .dir = a.dir, .set = a.set, .sets = a.sets, .log_fd = 2};
   return pmp_server_run(&server);
 }

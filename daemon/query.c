@@ -73,7 +73,9 @@ static void learner_numbers(struct list *l, const struct pmp_learn_status *ls, c
   num(l, "limiter.debt", lim->d);
   num(l, "limiter.reserved", lim->reserved);
   num(l, "limiter.samples_per_insert", lim->spi);
-  for (uint32_t i = 0; i < ls->lasts; i++) num(l, ls->last[i].name, ls->last[i].value);
+  for (uint32_t i = 0; i < ls->lasts; i++) {
+    if (strcmp(ls->last[i].name, "learner.version") != 0) num(l, ls->last[i].name, ls->last[i].value);
+  }
 }
 
 static void store_numbers(struct list *l, const struct pmp_store_stats *st, int64_t cpu_ns) {

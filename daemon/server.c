@@ -370,7 +370,7 @@ static enum pmp_err open_learner(struct pmp_server *s, struct pmp_errmsg *msg) {
       .clock = s->clock,
       .log = &s->log,
       .limiter = &s->limiter,
-      .in_capacity = (size_t)s->jobs + 2 * 4096 + 64,
+      .in_capacity = (size_t)s->jobs + 2 * PMP_LEARN_INFLIGHT_MAX + 64,
       .out_capacity = 256,
       .wake = on_wake_cb,
       .wake_ctx = s,
@@ -440,7 +440,8 @@ static void prepare(struct pmp_server *s) {
   s->limits.repeated = (uint32_t)s->config.limits.repeated;
   s->limits.chunk_rows = (uint32_t)s->config.limits.chunk_rows;
   s->limits.actor_state_bytes = (uint32_t)s->config.limits.actor_state_bytes;
-  pmp_limiter_init(&s->limiter, s->config.learner.samples_per_insert, s->config.learner.tolerance,
+  pmp_limiter_init(&s->limiter, s->config.learner.samples_per_insert,
+                   pmp_config_tolerance(&s->config, s->config.learner.samples_per_insert),
                    s->config.learner.min_size, s->config.learner.batch, s->config.run.lockstep,
                    s->config.label.judge == PMP_JUDGE_PEOPLE);
   s->started_ns = s->swept_ns = pmp_clock_mono(&s->clock);
@@ -500,6 +501,8 @@ int pmp_server_run(const struct pmp_server_options *options) {
   if (!s) return 1;
   s->config = *options->config;
   s->config_path = options->config_path;
+  s->set = options->set;
+  s->sets = options->sets;
   snprintf(s->dir, sizeof s->dir, "%s", options->dir);
   s->log.fd = options->log_fd;
   prepare(s);

@@ -19,6 +19,7 @@
 
 #define PMP_VERSION_BLOCK 32 /* version numbers reserved at once: also the largest jump after a crash */
 #define PMP_RUN_ID_MAX 40
+#define PMP_LEARN_INFLIGHT_MAX 4096 /* verdicts and settings on their way to the learner */
 
 struct pmp_held { /* an append that waits for the rate limiter */
   struct pmp_call *call;
@@ -38,6 +39,8 @@ struct pmp_counters {
 struct pmp_server {
   struct pmp_config config;  /* as it is now */
   const char *config_path;   /* NULL: none; read again on SIGHUP */
+  const char *const *set;    /* borrowed, [sets]: KEY=VALUE of the command line, above the file */
+  int sets;
   char dir[512];
   struct pmp_log log;
   struct pmp_clock clock;
@@ -97,6 +100,8 @@ struct pmp_pending {
 struct pmp_server_options {
   const struct pmp_config *config;
   const char *config_path, *dir;
+  const char *const *set; /* KEY=VALUE, [sets] */
+  int sets;
   int log_fd;
 };
 /* Opens everything and runs until it is told to stop. Returns the process's exit code (0: stopped in order). */

@@ -56,15 +56,15 @@ static void on_aio(void *arg) {
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
   struct pmp_transport *t = arg;
+  /* A pipe that is turned away here is still told of when it goes: both ends of the count are those of every pipe. */
   if (event == NNG_PIPE_EV_ADD_PRE) {
-    if (atomic_load(&t->connections) >= t->config.connections) {
+    if (atomic_fetch_add(&t->connections, 1) >= t->config.connections) {
       atomic_fetch_add(&t->refused, 1);
       nng_pipe_close(pipe);
     }
     return;
   }
   if (event == NNG_PIPE_EV_ADD_POST) {
-    atomic_fetch_add(&t->connections, 1);
     pthread_mutex_lock(&t->lock);
     if (t->silent_count < t->config.connections) {
       t->silent[t->silent_count++] =

@@ -35,6 +35,7 @@ struct pmp_store {
   struct pmp_store_op **group; /* [group_ops_max], owned */
   struct pmp_store_op *next;   /* taken from the queue, too large for the last group */
   uint64_t log_retry;          /* bytes of log at which the next copy is tried */
+  bool shrank;                 /* free pages were given back since the log was copied */
   bool log_full;               /* the last copy found the disk full */
   pthread_mutex_t guard;       /* of `shown` */
   struct pmp_store_stats shown;
@@ -141,9 +142,9 @@ static bool is_the_disks(enum pmp_err err) {
   return err == PMP_ENOSPC || err == PMP_EIO || err == PMP_ECORRUPT;
 }
 
-/* The group's sync failed, so nobody knows whether it is on disk. Opening again settles that, before
- * anybody is told: either all of it is there and synced now, or nothing. Else a resent chunk would be
- * found stored that was never handed on. */
+/* The group's sync failed, so nobody knows whether it is on disk. Opening again settles that,
+ * before anybody is told: either all of it is there and synced now, or nothing. Else a resent chunk
+ * would be found stored that was never handed on. */
 static enum pmp_err settle_doubt(struct pmp_store *s, struct pmp_store_op *const *ops, size_t count,
                                  struct pmp_errmsg *msg) {
   const uint64_t doubt = s->writer.doubt;
@@ -151,7 +152,8 @@ static enum pmp_err settle_doubt(struct pmp_store *s, struct pmp_store_op *const
   take_failure(s, PMP_EIO, msg);
   reopen(s);
   if (!s->closed_by_error && s->writer.totals.last_commit >= doubt) {
-    pmp_log_write(s->config.log, PMP_LOG_WARN, "PMP-STORE-DOUBT", "commit=%" PRIu64 " found=true", doubt);
+    pmp_log_write(s->config.log, PMP_LOG_WARN, "PMP-STORE-DOUBT", "commit=%" PRIu64 " found=true",
+                  doubt);
     s->now.commits++;
     return PMP_OK;
   }
@@ -267,6 +269,7 @@ static void try_space(struct pmp_store *s) {
  * it. */
 static void idle(struct pmp_store *s, bool *more) {
   struct pmp_errmsg msg = {{0}};
+  bool shrinks = false;
   *more = false;
   if (s->now.health == PMP_STORE_FULL) try_space(s);
   if (s->closed_by_error || s->now.health != PMP_STORE_HEALTHY) goto out;
@@ -275,9 +278,15 @@ static void idle(struct pmp_store *s, bool *more) {
   } else {
     s->writer.rc = SQLITE_OK;
     enum pmp_err err = pmp_retain_shrink(&s->writer, more, &msg);
+    shrinks = *more;
     if (err != PMP_OK) take_failure(s, err, &msg);
   }
-  if (!*more) copy_log(s, LOG_BYTES_IDLE);
+  s->shrank |= shrinks;
+  if (!*more) {
+    /* The file gets shorter when the log is copied, however little that is. */
+    copy_log(s, s->shrank ? 1 : LOG_BYTES_IDLE);
+    s->shrank = false;
+  }
 out:
   if (s->now.health == PMP_STORE_REOPENING) reopen(s);
   show(s);

@@ -153,9 +153,10 @@ static enum pmp_err open_inside(struct pmp_writer *w, struct pmp_errmsg *msg) {
   PMP_TRY(pmp_log_rewrite(c->path, c->vfs, &w->rewritten, msg));
   PMP_TRY(pmp_db_open(&w->db, c->path, c->vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS,
                       msg));
-  sqlite3_wal_hook(w->db, note_log, w);
   PMP_TRY(
       pmp_schema_prepare(w->db, c->path, c->synchronous != NULL ? c->synchronous : "FULL", msg));
+  /* After wal_autocheckpoint was set: that takes the hook away. */
+  sqlite3_wal_hook(w->db, note_log, w);
   PMP_TRY(pmp_writer_checkpoint(w, true, msg));
   for (int i = 0; i < PMP_SQL_COUNT; i++)
     PMP_TRY(pmp_db_prepare(w->db, pmp_sql_text[i], &w->stmt[i], msg));

@@ -178,28 +178,31 @@ static enum pmp_err act(struct bandit *b, struct pmp_errmsg *msg) {
   return pmpo_flush(b->session.client, -1, msg);
 }
 
+static enum pmp_err run_session(struct bandit *b, struct pmp_errmsg *msg) {
+  const struct pmp_hello_reply *hello = pmpo_run(b->session.client);
+  uint64_t rows = (uint64_t)b->groups * b->samples;
+  if (rows > hello->limits.chunk_rows)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "a chunk would have %" PRIu64 " rows; the run takes at most %u", rows,
+                    hello->limits.chunk_rows);
+  if (pmpo_policy_model(b->session.policy)->spec.dist.dim != b->dim)
+    return pmp_fail(msg, PMP_ECONFLICT,
+                    "the run's policy has another number of dimensions than its outcomes");
+  const struct pmp_rows_config config = {.spec = &hello->spec, .capacity = (uint32_t)rows};
+  PMP_TRY(pmp_rows_init(&b->rows, &config, msg));
+  PMP_TRY(resume(b, msg));
+  return act(b, msg);
+}
+
 static enum pmp_err run(struct bandit *b, struct pmp_errmsg *msg) {
   const struct pmp_session_config config = {
       .options = &b->common, .kind = KIND, .rows_max = 1, .follow = true, .fits = fits, .ctx = b};
-  PMP_TRY(pmp_session_open(&b->session, &config, msg));
-  const struct pmp_hello_reply *hello = pmpo_run(b->session.client);
-  uint64_t rows = (uint64_t)b->groups * b->samples;
-  enum pmp_err err = PMP_OK;
-  if (rows > hello->limits.chunk_rows)
-    err =
-        pmp_fail(msg, PMP_EINVALID, "a chunk would have %" PRIu64 " rows; the run takes at most %u",
-                 rows, hello->limits.chunk_rows);
-  if (err == PMP_OK && pmpo_policy_model(b->session.policy)->spec.dist.dim != b->dim)
-    err = pmp_fail(msg, PMP_ECONFLICT,
-                   "the run's policy has another number of dimensions than its outcomes");
-  if (err == PMP_OK)
-    err = pmp_rows_init(
-        &b->rows, &(struct pmp_rows_config){.spec = &hello->spec, .capacity = (uint32_t)rows}, msg);
-  if (err == PMP_OK) err = resume(b, msg);
-  if (err == PMP_OK) err = act(b, msg);
+  enum pmp_err err = pmp_session_open(&b->session, &config, msg);
+  if (err == PMP_OK) err = run_session(b, msg);
   if (err == PMP_ECLOSED && pmp_stop_requested(&b->session.stop)) err = PMP_OK; /* asked to stop */
-  pmp_log_write(&b->session.log, PMP_LOG_INFO, "PMP-ACTOR-END", "evaluations=%" PRIu64 " best=%g",
-                b->state.evaluations, b->state.best);
+  if (b->state.evaluations > 0)
+    pmp_log_write(&b->session.log, PMP_LOG_INFO, "PMP-ACTOR-END", "evaluations=%" PRIu64 " best=%g",
+                  b->state.evaluations, b->state.best);
   pmp_session_close(&b->session);
   pmp_rows_fini(&b->rows);
   return err;

@@ -331,8 +331,8 @@ static enum pmp_err run(struct control *c, struct pmp_errmsg *msg) {
                                                 c->policy ? PMP_WHICH_POLICY : PMP_WHICH_REFERENCE,
                                             .fits = fits,
                                             .ctx = c};
-  PMP_TRY(pmp_session_open(&c->session, &config, msg));
-  enum pmp_err err = policy_fits(c, msg);
+  enum pmp_err err = pmp_session_open(&c->session, &config, msg);
+  if (err == PMP_OK) err = policy_fits(c, msg);
   if (err == PMP_OK) err = load_model(c, msg);
   if (err == PMP_OK) err = c->evaluate ? run_evaluator(c, msg) : run_actor(c, msg);
   if (err == PMP_ECLOSED && pmp_stop_requested(&c->session.stop)) err = PMP_OK; /* asked to stop */

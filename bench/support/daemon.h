@@ -143,12 +143,12 @@ PMP_MUST_CHECK static inline enum pmp_err daemon_start(struct daemon *d, const c
   return pmp_fail(msg, PMP_ETIMEOUT, "pmpod did not start within %d s", DAEMON_START_MS / 1000);
 }
 
+/* stop (nullable): ends every wait of the client when it becomes non-zero. */
 PMP_MUST_CHECK static inline enum pmp_err daemon_client(const struct daemon *d, enum pmp_role role,
-                                                        const char *name,
-                                                        const struct pmp_spec *spec,
+                                                        const char *name, const volatile int *stop,
                                                         struct pmpo **out, struct pmp_errmsg *msg) {
   const struct pmpo_options options = {
-      .url = d->desk, .role = role, .name = name, .client = "bench", .spec = spec};
+      .url = d->desk, .role = role, .name = name, .client = "bench", .stop = stop};
   return pmpo_open(out, &options, msg);
 }
 

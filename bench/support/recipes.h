@@ -80,7 +80,7 @@ static const char *const recipe_cartpole_settings[] = {
     "critic.value_samples=4",  "critic.lr=1e-3",           "optim.lr=1e-3",
     "objective.beta_mean=1",   "objective.beta_std=100",   NULL};
 
-enum { RECIPE_CHUNK = 500, RECIPE_EPISODE = 1000 };
+enum { RECIPE_CHUNK = 1000, RECIPE_EPISODE = 1000 };
 
 /* Random rows of whole episodes, in chunks, as an actor would send them. */
 struct recipe_rows {
@@ -115,8 +115,8 @@ static inline void recipe_rows_fini(struct recipe_rows *r) {
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
-/* The next `rows` of the stream: an episode is RECIPE_EPISODE steps and the observation that ends
- * it. */
+/* The next `rows` (at most RECIPE_CHUNK) of the stream: an episode is RECIPE_EPISODE steps and the
+ * observation that ends it. */
 static inline void recipe_rows_next(struct recipe_rows *r, uint32_t rows) {
   r->rows = rows;
   bench_random_unit(&r->rng, r->x, (size_t)rows * r->obs);

@@ -83,6 +83,8 @@ enum pmp_err pmpo_weights(struct pmpo *c, enum pmp_which which, uint64_t version
                           struct pmp_errmsg *msg) {
   *buffer = NULL;
   memset(manifest, 0, sizeof *manifest);
+  if (c->weights.id == NULL) PMP_TRY(pmpo_data_link(c, &c->weights, msg));
+  c->weights.cancelled = &c->weights_cancelled;
   struct pmp_weights want = {
       .which = which, .version = version, .newer_than = newer_than, .wait_ms = wait_ms};
   size_t mark = pmp_arena_mark(arena);

@@ -28,7 +28,10 @@ static int control(struct pmp_ctl *ctl, enum pmp_control_action action, int argc
   if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
   char text[512];
   pmp_format_detail(reply.u.control.detail, text, sizeof text);
-  puts(json ? reply.u.control.detail : text[0] ? text : "done");
+  if (json)
+    puts(reply.u.control.detail);
+  else
+    printf("%s%s%s\n", ctl->command, text[0] ? ": " : ": done", text);
   return PMP_EXIT_OK;
 }
 

@@ -180,8 +180,10 @@ static enum pmp_err check_names(struct pmp_ctl *ctl, char **name, int count,
     bool found = false;
     for (uint32_t k = 0; k < h->count && !found; k++) {
       const char *full = h->series[k].name, *dot = strchr(full, '.');
-      const size_t distance =
-          dot && strcmp(dot + 1, name[i]) == 0 ? 0 : pmp_command_distance(name[i], full);
+      size_t distance = pmp_command_distance(name[i], full);
+      if (dot && pmp_command_distance(name[i], dot + 1) < distance)
+        distance =
+            pmp_command_distance(name[i], dot + 1); /* "eval_return" for "actor.eval_return" */
       found = strcmp(full, name[i]) == 0;
       if (distance < best) {
         best = distance;

@@ -71,7 +71,7 @@ static const struct line lines[] = {
      {{"up ", "process.uptime_s", SECONDS, ""},
       {", CPU ", "process.cpu_s", SECONDS, ""},
       {", peak memory ", "process.rss_peak_bytes", BYTES, ""},
-      {", ", "rpc.connections", COUNT, " connections"}}},
+      {", connections ", "rpc.connections", COUNT, ""}}},
 };
 
 static const char *in_unit(enum unit unit, double v, char out[PMP_FORMAT_MAX]) {

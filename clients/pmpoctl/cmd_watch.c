@@ -67,8 +67,12 @@ static void plain_line(const struct pmp_watch *w, const struct pmp_feed_view *v)
   rate(v->env_rate);
   part("learner steps ", pmp_feed_number(v, "learner.steps"), pmp_format_count);
   rate(v->step_rate);
-  part("return ", v->recent, pmp_format_real);
-  if (!isnan(v->recent)) printf(" (mean of %u)", v->recent_points);
+  if (!isnan(v->recent)) {
+    char value[PMP_FORMAT_MAX];
+    const char *dot = strchr(v->recent_name, '.');
+    printf("  %s %s", dot ? dot + 1 : v->recent_name, pmp_format_real(v->recent, value));
+    if (v->recent_points > 1) printf(" (mean of %u)", v->recent_points);
+  }
   part("accepted ", pmp_feed_number(v, "learner.accepted_total"), pmp_format_count);
   part("rejected ", pmp_feed_number(v, "learner.rejected_total"), pmp_format_count);
   part("KL ", pmp_feed_number(v, "learner.kl"), pmp_format_real);

@@ -137,7 +137,8 @@ enum pmp_err pmp_condition_check(struct pmp_condition *c, struct pmpo *client,
   bool found = false;
   enum pmp_err err = PMP_OK;
   *holds = false;
-  if (c->mean == 1) err = check_status(c, client, arena, timeout_ms, &found, holds, msg);
+  if (c->mean == 1 && !c->series_only)
+    err = check_status(c, client, arena, timeout_ms, &found, holds, msg);
   pmp_arena_release(arena, mark);
   if (err == PMP_OK && !found) err = check_series(c, client, arena, timeout_ms, holds, msg);
   pmp_arena_release(arena, mark);

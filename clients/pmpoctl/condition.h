@@ -17,11 +17,12 @@ struct pmp_condition {
   char name[64]; /* of a series, or of a number or text of the status */
   enum pmp_compare compare;
   double value;
-  char text[64];  /* compared instead when the status has a text of that name */
-  uint32_t mean;  /* of the last points of the series; 1: also numbers and texts of the status */
-  uint64_t from;  /* step from which on points are asked for */
-  double current; /* NAN while there is none */
-  uint32_t have;  /* points that current is the mean of */
+  char text[64];    /* compared instead when the status has a text of that name */
+  uint32_t mean;    /* of the last points of the series; 1: also numbers and texts of the status */
+  bool series_only; /* the status is not asked */
+  uint64_t from;    /* step from which on points are asked for */
+  double current;   /* NAN while there is none */
+  uint32_t have;    /* points that current is the mean of */
   char current_text[64];
 };
 

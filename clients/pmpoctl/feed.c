@@ -13,14 +13,20 @@
 #define ANSWER_MS 1500
 #define ARENA_BYTES ((size_t)64 << 20)
 #define RATE_SAMPLES 8 /* seconds that a rate looks back */
-#define EVAL_MEAN 10
 
 /* What the curve may show, best first; 'm' goes on to the next. */
-static const char *const curves[] = {
-    "actor.eval_return",   "actor.return", "learner.loss",   "learner.kl",
-    "learner.entropy",     "learner.std",  "learner.q_mean", "learner.critic_loss",
-    "learner.steps_per_s", "learner.debt"};
+static const char *const curves[] = {"actor.eval_return",   "actor.return",   "actor.f_mean",
+                                     "learner.loss",        "learner.kl",     "learner.entropy",
+                                     "learner.std",         "learner.q_mean", "learner.critic_loss",
+                                     "learner.steps_per_s", "learner.debt"};
 #define CURVES (sizeof curves / sizeof curves[0])
+
+/* What a run is about, best first. An evaluation is a mean over episodes already. */
+static const struct {
+  const char *name;
+  uint32_t mean;
+} usual[] = {{"actor.eval_return", 1}, {"actor.return", 10}, {"actor.f_mean", 1}};
+#define USUAL (sizeof usual / sizeof usual[0])
 
 struct sample {
   double at, env, steps, rows;
@@ -41,7 +47,8 @@ struct pmp_feed {
   struct pmp_arena arena;
   struct sample sample[RATE_SAMPLES];
   size_t samples;
-  struct pmp_condition condition;
+  struct pmp_condition condition;    /* with --until */
+  struct pmp_condition usual[USUAL]; /* without */
   bool conditional;
   char metric[PMP_FEED_NAME]; /* asked for on the command line; "": none */
   size_t first_curve;         /* index into curves to begin the search with */
@@ -55,7 +62,9 @@ double pmp_feed_number(const struct pmp_feed_view *v, const char *name) {
 }
 
 static void copy(char *out, size_t size, const char *text) {
-  snprintf(out, size, "%s", text ? text : "");
+  const size_t n = strnlen(text ? text : "", size - 1); /* what does not fit is cut */
+  if (n) memcpy(out, text, n);
+  out[n] = '\0';
 }
 
 /* ---- connection ---- */
@@ -137,6 +146,7 @@ static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
     v->events = v->points = 0;
     v->curve[0] = '\0';
     f->last_event = f->condition.from = 0;
+    for (size_t i = 0; i < USUAL; i++) f->usual[i].from = 0;
     f->samples = 0;
   }
   copy(v->state, sizeof v->state, pmp_answer_text(s->text, s->texts, "state"));
@@ -233,15 +243,26 @@ static enum pmp_err fetch_curve(struct pmp_feed *f, struct pmp_errmsg *msg) {
   return PMP_OK;
 }
 
-static enum pmp_err check_condition(struct pmp_feed *f, struct pmp_errmsg *msg) {
+static enum pmp_err check_one(struct pmp_feed *f, struct pmp_condition *c, bool *known,
+                              struct pmp_errmsg *msg) {
   bool holds = false;
   pmp_arena_release(&f->arena, 0);
-  PMP_TRY(pmp_condition_check(&f->condition, f->observer, &f->arena, ANSWER_MS, &holds, msg));
+  PMP_TRY(pmp_condition_check(c, f->observer, &f->arena, ANSWER_MS, &holds, msg));
+  *known = f->conditional || !isnan(c->current);
+  if (!*known) return PMP_OK;
   pthread_mutex_lock(&f->lock);
   f->view.met = f->conditional && holds;
-  f->view.recent = f->condition.current;
-  f->view.recent_points = f->condition.have;
+  f->view.recent = c->current;
+  f->view.recent_points = c->have;
+  copy(f->view.recent_name, sizeof f->view.recent_name, c->name);
   pthread_mutex_unlock(&f->lock);
+  return PMP_OK;
+}
+
+static enum pmp_err check_condition(struct pmp_feed *f, struct pmp_errmsg *msg) {
+  bool known = false;
+  if (f->conditional) return check_one(f, &f->condition, &known, msg);
+  for (size_t i = 0; i < USUAL && !known; i++) PMP_TRY(check_one(f, &f->usual[i], &known, msg));
   return PMP_OK;
 }
 
@@ -333,10 +354,12 @@ enum pmp_err pmp_feed_start(struct pmp_feed **out, const struct pmp_ctl *ctl, co
   f->view.recent = f->view.env_rate = f->view.step_rate = f->view.row_rate = NAN;
   copy(f->metric, sizeof f->metric, metric);
   f->conditional = condition != NULL;
-  if (condition)
-    f->condition = *condition;
-  else if (pmp_condition_parse(&f->condition, curves[0], ">=", "0", EVAL_MEAN, msg) != PMP_OK)
-    abort(); /* the defaults are wrong */
+  if (condition) f->condition = *condition;
+  for (size_t i = 0; i < USUAL; i++) {
+    f->usual[i] =
+        (struct pmp_condition){.mean = usual[i].mean, .series_only = true, .current = NAN};
+    copy(f->usual[i].name, sizeof f->usual[i].name, usual[i].name);
+  }
   pthread_mutex_init(&f->lock, NULL);
   pthread_condattr_t attr;
   pthread_condattr_init(&attr);

@@ -51,8 +51,9 @@ struct pmp_feed_view {
   uint32_t points;
   double env[PMP_FEED_POINTS], step[PMP_FEED_POINTS], value[PMP_FEED_POINTS],
       wall_s[PMP_FEED_POINTS];
-  double recent; /* mean of the last points of the evaluations (of the condition, with --until);
-                    NAN: none */
+  char recent_name[PMP_FEED_NAME]; /* what the next is of: the condition's series, else evaluations,
+                                      returns ... */
+  double recent;                   /* mean of its last points; NAN: none */
   uint32_t recent_points;
   bool met;       /* the condition holds */
   char said[200]; /* answer to the last key */

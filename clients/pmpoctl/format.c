@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define EXACT_BELOW 1e7
+
 static void grouped(double v, char *out) {
   char digits[PMP_FORMAT_MAX];
   const int n = snprintf(digits, sizeof digits, "%.0f", fabs(v));
@@ -47,9 +49,9 @@ const char *pmp_format_real(double v, char out[PMP_FORMAT_MAX]) {
 const char *pmp_format_count(double v, char out[PMP_FORMAT_MAX]) {
   if (!isfinite(v))
     snprintf(out, PMP_FORMAT_MAX, "-");
-  else if (v != floor(v) && fabs(v) < 1e5)
+  else if (v != floor(v) && fabs(v) < EXACT_BELOW)
     pmp_format_real(v, out);
-  else if (fabs(v) < 1e5)
+  else if (fabs(v) < EXACT_BELOW)
     grouped(v, out);
   else
     prefixed(v, "", out);
@@ -136,6 +138,10 @@ void pmp_format_detail(const char *json, char *out, size_t size) {
     char *text = json_is_string(value)
                      ? NULL
                      : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+    if (strcmp(key, "done") == 0) { /* the kind of the event, or the command, says it already */
+      free(text);
+      continue;
+    }
     if (used) append(out, size, &used, ", ");
     append(out, size, &used, key);
     append(out, size, &used, " ");

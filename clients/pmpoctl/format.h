@@ -9,8 +9,8 @@
 
 #define PMP_FORMAT_MAX 32 /* room for any of these */
 
-/* Whole numbers below 100,000 with separators, larger ones with SI prefixes ("1.23 M"); fractions
- * to four digits. Each returns out. */
+/* Whole numbers below ten million with separators, larger ones with SI prefixes ("1.23 M");
+ * fractions to four digits. Each returns out. */
 const char *pmp_format_count(double v, char out[PMP_FORMAT_MAX]);
 const char *
 pmp_format_real(double v,
@@ -25,7 +25,7 @@ const char *pmp_format_time(int64_t wall_ns, bool date, char out[PMP_FORMAT_MAX]
 /* A metric's value in the unit that its name says (_bytes, _s, _ms, counts), else as a real number.
  */
 const char *pmp_format_named(const char *name, double v, char out[PMP_FORMAT_MAX]);
-/* A JSON object as "key value, key value"; anything else as it is. */
+/* A JSON object as "key value, key value", but for the key "done"; anything else as it is. */
 void pmp_format_detail(const char *json, char *out, size_t size);
 
 /* A table of text: first row the heads. Cells are copied and cut to 47 bytes. */

@@ -57,19 +57,19 @@ static void panel(const struct pmp_plot *p, enum pmp_plot_axis axis,
   }
   fputs("plot ", out);
   for (uint32_t i = 0; i < count; i++) {
-    const bool mean = p->mean > 1;
+    const bool mean = p->mean > 1, lone = count == 1; /* the axis names a lone series */
     fprintf(out, "%s$s%u using %d:4 with %s lc %u title ", i ? ", " : "", i, x,
-            mean ? "points pt 7 ps 0.35 lt 1" : "lines lw 1.8 lt 1", i + 1);
-    quoted(mean ? "" : series[i].name, out);
+            mean ? "points pt 7 ps 0.35" : "linespoints lw 1.8 pt 7 ps 0.3", i + 1);
+    quoted(mean || lone ? "" : series[i].name, out);
     if (!mean) continue;
     char name[128];
-    snprintf(name, sizeof name, "%.80s, mean of %u", series[i].name, p->mean);
+    snprintf(name, sizeof name, "%.80s%smean of %u", lone ? "" : series[i].name, lone ? "" : ", ",
+             p->mean);
     fprintf(out, ", $s%u using %d:5 with lines lw 2.4 lc %u title ", i, x, i + 1);
     quoted(name, out);
   }
   if (!isnan(p->line))
-    fprintf(out, ", %.10g with lines dt 2 lw 1.2 lc rgb \"#888888\" title \"%.10g\"", p->line,
-            p->line);
+    fprintf(out, ", %.10g with lines dt 2 lw 1.2 lc rgb \"#888888\" notitle", p->line);
   fputc('\n', out);
 }
 
@@ -84,7 +84,8 @@ bool pmp_plot_script(const struct pmp_plot *p, const struct pmp_series *series, 
           "font \"DejaVu Sans,10\"\n"
           "} else {\n  set terminal png size %d,%d truecolor\n}\n",
           p->width * (int)p->panels, p->height, p->width * (int)p->panels, p->height);
-  fputs("set grid lc rgb \"#dddddd\"\nset border 3 lc rgb \"#444444\"\nset tics nomirror\nset key "
+  fputs("set termoption noenhanced\nset grid lc rgb \"#dddddd\"\nset border 3 lc rgb "
+        "\"#444444\"\nset tics nomirror\nset key "
         "top left Left reverse samplen 2\n"
         "set linetype 1 lc rgb \"#2b6cb0\"\nset linetype 2 lc rgb \"#c05621\"\nset linetype 3 lc "
         "rgb \"#2f855a\"\n"

@@ -71,8 +71,9 @@ static void draw_head(const struct screen *s) {
   const struct pmp_feed_view *v = s->v;
   char left[256], right[96], up[PMP_FORMAT_MAX], now[PMP_FORMAT_MAX];
   const double uptime = number(s, "process.uptime_s");
+  const bool named = v->task[0] && v->run_name[0] && strcmp(v->task, v->run_name) != 0;
   snprintf(left, sizeof left, " pmpod  %s%s%s", v->task[0] ? v->task : v->run_name,
-           v->task[0] && v->run_name[0] ? " / " : "", v->task[0] ? v->run_name : "");
+           named ? " / " : "", named ? v->run_name : "");
   pmp_format_time((int64_t)time(NULL) * 1000000000, false, now);
   snprintf(right, sizeof right, "%s%s   %s ", isnan(uptime) ? "" : "up ",
            isnan(uptime) ? "" : pmp_format_clock(uptime, up), now);
@@ -133,20 +134,31 @@ static void real_row(const struct screen *s, int y, const char *head, const char
   row(s, y, head, isnan(v) ? "-" : pmp_format_real(v, value), NULL);
 }
 
+/* "eval_return" of "actor.eval_return", as far as it fits. */
+static const char *short_name(const char *name) {
+  const char *dot = strchr(name, '.');
+  return strcmp(name, "actor.eval_return") == 0 ? "return" : dot ? dot + 1 : name;
+}
+
+static double episodes_of(const struct pmp_feed_view *v) {
+  for (uint32_t i = 0; i < v->actors; i++)
+    for (uint32_t k = 0; k < v->actor[i].reports; k++)
+      if (strcmp(v->actor[i].report[k].name, "eval_episodes") == 0)
+        return v->actor[i].report[k].value;
+  return NAN;
+}
+
 static void return_row(const struct screen *s, int y) {
   const struct pmp_feed_view *v = s->v;
-  char value[PMP_FORMAT_MAX], more[48];
-  if (isnan(v->recent)) {
-    row(s, y, "return", "-", NULL);
-    return;
-  }
-  snprintf(more, sizeof more, "mean of %u", v->recent_points);
+  char head[16], value[PMP_FORMAT_MAX], more[48] = "";
+  const double episodes = strcmp(v->recent_name, "actor.eval_return") == 0 ? episodes_of(v) : NAN;
+  snprintf(head, sizeof head, "%.13s", isnan(v->recent) ? "return" : short_name(v->recent_name));
+  if (v->recent_points > 1)
+    snprintf(more, sizeof more, "mean of %u", v->recent_points);
+  else if (!isnan(episodes))
+    snprintf(more, sizeof more, "%.0f episodes", episodes);
   attron(A_BOLD);
-  row(s, y,
-      s->watch->conditional && strcmp(s->watch->condition.name, "actor.eval_return") != 0
-          ? "condition"
-          : "return",
-      pmp_format_real(v->recent, value), more);
+  row(s, y, head, isnan(v->recent) ? "-" : pmp_format_real(v->recent, value), more);
   attroff(A_BOLD);
 }
 
@@ -245,7 +257,7 @@ static void trailing_mean(const double *value, uint32_t n, uint32_t window, doub
 }
 
 static bool is_noisy(const char *name) {
-  return strstr(name, "return") != NULL;
+  return strcmp(name, "actor.return") == 0;
 }
 
 static void fill_chart(const struct screen *s, struct pmp_chart *c, const double *x, double *lo,
@@ -273,7 +285,7 @@ static void draw_axes(const struct screen *s, int top, int left, int rows, int c
   char text[PMP_FORMAT_MAX + 32], out[PMP_FORMAT_MAX];
   for (int i = 0; i <= 2; i++) {
     const int y = top + (rows - 1) * i / 2;
-    const double at = hi + (lo - hi) * (rows > 1 ? (double)(y - top) / (rows - 1) : 0);
+    const double at = hi + (lo - hi) * i / 2;
     paint(s, QUIET, true);
     put_right(s, y, left - 1, pmp_format_real(fabs(at) < 1e-12 ? 0 : at, out));
     paint(s, QUIET, false);
@@ -319,22 +331,32 @@ static void draw_curve(const struct screen *s, int top, int left, int rows, int 
 
 /* ---- actors and events ---- */
 
+/* Columns of an actor's line; narrow screens leave two out, for the report's sake. */
+static size_t actor_columns(const struct screen *s, const char *name, const char *steps,
+                            const char *rows, const char *reference, const char *idle, char *line,
+                            size_t size) {
+  const int n =
+      s->columns >= 100
+          ? snprintf(line, size, "%-22.22s %10s %10s %9s %9s  ", name, steps, rows, reference, idle)
+          : snprintf(line, size, "%-16.16s %10s %9s  ", name, steps, reference);
+  return n < 0 || (size_t)n >= size ? size - 1 : (size_t)n;
+}
+
 static int draw_actors(const struct screen *s, int top, int rows) {
   const struct pmp_feed_view *v = s->v;
   char line[400], a[PMP_FORMAT_MAX], b[PMP_FORMAT_MAX], c[PMP_FORMAT_MAX], d[PMP_FORMAT_MAX];
   if (rows < 2) return 0;
-  snprintf(line, sizeof line, "%-22s %10s %10s %9s %9s  %s", "actor", "env steps", "rows",
-           "reference", "idle", "last report");
+  size_t n = actor_columns(s, "actor", "env steps", "rows", "reference", "idle", line, sizeof line);
+  snprintf(line + n, sizeof line - n, "last report");
   put_in(s, top, 1, QUIET, line);
   int used = 1;
   for (uint32_t i = 0; i < v->actors && used < rows; i++, used++) {
     const struct pmp_feed_actor *p = &v->actor[i];
-    size_t n = (size_t)snprintf(line, sizeof line, "%-22.22s %10s %10s %9s %9s ", p->name,
-                                pmp_format_count(p->env_steps, a), pmp_format_count(p->rows, b),
-                                pmp_format_count(p->ref_version, c),
-                                isnan(p->idle_s) ? "-" : pmp_format_seconds(p->idle_s, d));
+    n = actor_columns(s, p->name, pmp_format_count(p->env_steps, a), pmp_format_count(p->rows, b),
+                      pmp_format_count(p->ref_version, c),
+                      isnan(p->idle_s) ? "-" : pmp_format_seconds(p->idle_s, d), line, sizeof line);
     for (uint32_t k = 0; k < p->reports && n < sizeof line - 80; k++)
-      n += (size_t)snprintf(line + n, sizeof line - n, " %s %s", p->report[k].name,
+      n += (size_t)snprintf(line + n, sizeof line - n, "%s%s %s", k ? ", " : "", p->report[k].name,
                             pmp_format_named(p->report[k].name, p->report[k].value, a));
     const bool more = used + 1 == rows && v->actors_total > i + 1;
     if (more) snprintf(line, sizeof line, "and %u more", v->actors_total - i);
@@ -391,7 +413,7 @@ static int most(int a, int b) {
 static void draw(const struct screen *s) {
   const int body = s->rows - 4;
   const int actors = least(most(2, (int)s->v->actors + 1), most(3, s->rows / 6));
-  const int events = s->rows < 26 ? 3 : least(9, s->rows / 5);
+  const int events = s->rows < 26 ? 3 : most(4, least((int)s->v->events + 1, s->rows / 5));
   int block = body - actors - events - 2;
   if (block < NUMBER_ROWS) block = least(NUMBER_ROWS, body);
   erase();

@@ -352,7 +352,7 @@ static void test_observer(void **state) {
   struct pmp_reply reply;
   fake_daemon_env_steps(d, 1234);
   assert_int_equal(pmpo_request(c, &r, &arena, &reply, 5000, &msg), PMP_OK);
-  assert_string_equal(reply.u.status.number[0].name, "env_steps");
+  assert_string_equal(reply.u.status.number[0].name, "env.steps");
   assert_true(reply.u.status.number[0].value == 1234);
   fake_daemon_restart(d, false);
   assert_int_equal(pmpo_request(c, &r, &arena, &reply, 5000, &msg), PMP_OK);
@@ -465,8 +465,8 @@ static void test_weights_long_poll(void **state) {
   fake_daemon_stop(d);
 }
 
-/* Everything at once: losses and restarts from another thread while the actor appends. It ends: the last word is the
- * actor's. */
+/* Everything at once: losses and restarts from another thread while the actor appends. It ends: the
+ * last word is the actor's. */
 static void *trouble(void *arg) {
   struct later *l = arg;
   for (int i = 0; !atomic_load(&l->fetched) && i < 60; i++) {

@@ -174,7 +174,7 @@ static void what_may_not_change_is_told(void **state) {
              {"optim.lr", "", "number"},                {"optim.lrr", "1", "optim.lr"},
              {"objective.beta", "auto", "switch"},      {"objective.beta_mean", "1", "switch"},
              {"critic.lr", "0.1", "critic"},            {"@refresh", "", "no key"},
-             {"", "", "no key"},                        {"learner.refresh_period", "1.5", "whole"}};
+             {"", "", "key"},                        {"learner.refresh_period", "1.5", "whole"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
     const enum pmp_err err = test_rpc_control(&s->operator_, PMP_CONTROL_SET, bad[i].key, bad[i].value);
     if (err != PMP_EINVALID) fail_msg("%s=%s: %s", bad[i].key, bad[i].value, pmp_err_name(err));

@@ -17,6 +17,14 @@
 
 #define UNWRITTEN 999.0f
 
+/* Threads of a team: one where the thread sanitizer would see races inside libgomp, which is not
+ * built for it. */
+#ifdef __SANITIZE_THREAD__
+#define TEAM 1
+#else
+#define TEAM 2
+#endif
+
 /* n floats, 64-byte aligned as an arena's, all UNWRITTEN; the caller frees. */
 static inline float *floats_new(size_t n) {
   float *f = aligned_alloc(64, (n * sizeof *f + 64) / 64 * 64);

@@ -41,7 +41,7 @@ static void products_match_loops(void **state) {
                                      {64, 1, 9}, {1, 1, 200},   {65, 33, 1}, {130, 70, 257}};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 1, 0);
-  for (int threads = 1; threads <= 2; threads++) {
+  for (int threads = 1; threads <= TEAM; threads++) {
     struct pmp_compute k;
     assert_int_equal(pmp_compute_cpu(&k, threads), PMP_OK);
     for (size_t s = 0; s < sizeof shape / sizeof shape[0]; s++)
@@ -113,7 +113,7 @@ static void same_bits_from_any_thread(void **state) {
   const size_t n = (size_t)SIDE * SIDE;
   struct used u = {.a = normals_new(&rng, n, 1), .b = normals_new(&rng, n, 1), .c = floats_new(n)};
   float *first = floats_new(n);
-  for (int threads = 1; threads <= 2; threads++) {
+  for (int threads = 1; threads <= TEAM; threads++) {
     assert_int_equal(pmp_compute_cpu(&u.k, threads), PMP_OK);
     use(&u);
     assert_int_equal(u.err, PMP_OK);

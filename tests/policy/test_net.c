@@ -188,7 +188,7 @@ static void gradients_match_differences(void **state) {
   for (size_t i = 0; i < SHAPES; i++) {
     print_message("shape %zu\n", i);
     check_shape(&shapes[i], 1, &rng);
-    check_shape(&shapes[i], 2, &rng);
+    check_shape(&shapes[i], TEAM, &rng);
   }
 }
 
@@ -216,7 +216,7 @@ static void threads_change_no_bit(void **state) {
   const size_t floats = rows * 33 + net.floats + states * 6 + rows * 2;
   for (int run = 0; run < 3; run++) {
     struct pmp_compute compute;
-    assert_int_equal(pmp_compute_cpu(&compute, run == 2 ? 1 : 2), PMP_OK);
+    assert_int_equal(pmp_compute_cpu(&compute, run == 2 ? 1 : TEAM), PMP_OK);
     float *r = result[run] = floats_new(floats), *dparams = r + rows * 33;
     memset(dparams, 0, net.floats * sizeof *dparams);
     assert_int_equal(pmp_net_forward(&net, &compute, params, shared, own, states, per, cache, r),

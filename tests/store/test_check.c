@@ -206,7 +206,7 @@ static void test_a_truncated_file(void **state) {
   struct bench *b = *state;
   struct pmp_errmsg msg = {{0}};
   assert_int_equal(truncate(b->path, size_of(b) / 2), 0);
-  assert_fault(b, "integrity");
+  assert_fault(b, "malformed");
   assert_int_equal(truncate(b->path, 100), 0);
   uint64_t count = 0;
   struct faults f = {{0}};

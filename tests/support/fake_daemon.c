@@ -285,6 +285,7 @@ static bool weights(struct fake_daemon *d, const struct pmp_weights *w, struct p
 
 static void report(struct fake_daemon *d, const struct pmp_report *r) {
   d->stats.reports++;
+  d->stats.report_env_steps = r->env_steps;
   for (uint32_t i = 0; i < r->count; i++) {
     uint32_t k = 0;
     while (k < d->reports && strcmp(d->report[k].name, r->value[i].name) != 0) k++;
@@ -323,7 +324,7 @@ static bool answer(struct fake_daemon *d, const struct pmp_request *r, struct pm
     return true;
   case PMP_VERB_STATUS:
     d->stats.status++;
-    number[0] = (struct pmp_number){"env_steps", d->env_steps};
+    number[0] = (struct pmp_number){"env.steps", d->env_steps};
     reply->u.status = (struct pmp_status_reply){.number = number, .numbers = 1};
     return true;
   default:

@@ -61,7 +61,8 @@ void fake_daemon_range_max(struct fake_daemon *d, size_t bytes);
 
 struct fake_stats {
   uint64_t chunks, rows, duplicates, conflicts, appends, hellos, weights, reports, status;
-  uint32_t epoch; /* of the last hello of an actor */
+  uint64_t report_env_steps; /* of the last report */
+  uint32_t epoch;            /* of the last hello of an actor */
 };
 void fake_daemon_stats(struct fake_daemon *d, struct fake_stats *out);
 /* Committed chunk i (bytes as sent); valid until stop. false: not that many. */

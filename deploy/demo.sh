@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# The demo: a daemon, an actor and an evaluator learn cartpole_swingup from nothing, shown live, until the policy is good.
+#
+# ./run demo calls this with PMP_BIN, the folder of the programs. Everything it writes lies in one fresh folder, and every
+# process it starts is gone when it ends, however it ends.
+set -u
+
+task=cartpole_swingup goal=800 minutes=10 seed=1 plain=()
+source_dir=${PMP_SOURCE:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}
+bin=${PMP_BIN:-$source_dir/build/release/bin}
+
+usage() {
+  cat <<END
+usage: ./run demo [--seed N] [--plain] [--goal RETURN] [--minutes N]
+
+  --seed N        of everything random (1)
+  --plain         a line every few seconds instead of the full screen
+  --goal RETURN   stop when the mean evaluation return over 10 episodes is at least this (800)
+  --minutes N     give up after so long, with exit code 1 (10)
+
+What the run leaves lies in demo-run/TIME/ (PMPO_DEMO_DIR: another, fresh folder).
+Keys of the full screen: q quit, p pause and resume, c checkpoint, r refresh, m next curve.
+END
+}
+
+say() { printf '%s\n' "$*"; }
+fail() {
+  printf 'demo: %s\n' "$*" >&2
+  exit 1
+}
+is_number() { [[ $1 =~ ^[0-9]{1,9}$ ]]; }
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --seed | --goal | --minutes)
+      if [ $# -lt 2 ] || ! is_number "$2"; then
+        usage >&2
+        exit 2
+      fi
+      case $1 in --seed) seed=$2 ;; --goal) goal=$2 ;; *) minutes=$2 ;; esac
+      shift ;;
+    --plain) plain=(--plain) ;;
+    -h | --help)
+      usage
+      exit 0 ;;
+    *)
+      printf 'demo: there is no option %s\n' "$1" >&2
+      usage >&2
+      exit 2 ;;
+  esac
+  shift
+done
+
+# ---- processes: all of them are children of this shell, each in a session of its own so that Ctrl-C reaches only the shell
+# and the view; should the shell be killed, the kernel ends them.
+
+background() { # LOG PROGRAM ARGUMENT...
+  local log=$1 guard=()
+  shift
+  if command -v setpriv >/dev/null; then guard=(setpriv --pdeathsig TERM); fi
+  setsid "${guard[@]}" "$@" >"$log" 2>&1 </dev/null &
+}
+
+# stop SECONDS PID...: asks them to end, and after so long makes them.
+stop() {
+  local pid until=$((SECONDS + $1 + 1))
+  shift
+  for pid in "$@"; do kill -TERM "$pid" 2>/dev/null; done
+  for pid in "$@"; do
+    while kill -0 "$pid" 2>/dev/null; do
+      if [ "$SECONDS" -ge "$until" ]; then kill -KILL "$pid" 2>/dev/null; fi
+      sleep 0.05
+    done
+    wait "$pid" 2>/dev/null
+  done
+}
+
+# On every way out. Actors first, so that the daemon's last checkpoint has all that they sent.
+clean_up() {
+  local status=$?
+  trap '' INT TERM HUP
+  local all=() pid
+  mapfile -t all < <(jobs -p)
+  for pid in "${all[@]}"; do [ "$pid" = "${pmpod:-}" ] || stop 5 "$pid"; done
+  [ -z "${pmpod:-}" ] || stop 30 "$pmpod"
+  trap - EXIT
+  exit "$status"
+}
+
+pmpod='' actor='' evaluator='' watch='' dir=''
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+fresh_folder() {
+  local base=${PMPO_DEMO_DIR:-demo-run/$(date +%Y%m%d-%H%M%S)} n=1
+  dir=$base
+  if [ -n "${PMPO_DEMO_DIR:-}" ]; then
+    mkdir -p "$dir" || fail "$dir cannot be made."
+    [ -z "$(ls -A "$dir")" ] || fail "$dir is not empty; the demo wants a fresh folder."
+    return
+  fi
+  mkdir -p "$(dirname "$base")" || fail "$(dirname "$base") cannot be made."
+  until mkdir "$dir" 2>/dev/null; do
+    n=$((n + 1)) dir=$base-$n
+    [ "$n" -lt 100 ] || fail "$base cannot be made."
+  done
+}
+
+ctl() { "$bin/pmpoctl" --dir "$dir" "$@"; }
+
+# died WHO LOG: the last words of a program that should be running.
+died() {
+  printf 'demo: %s ended; the end of %s:\n' "$1" "$2" >&2
+  tail -n 5 "$2" >&2
+  exit 1
+}
+
+start_daemon() {
+  cp "$source_dir/examples/control/$task.yaml" "$dir/config.yaml" || fail "the example configuration is missing."
+  background "$dir/pmpod.log" "$bin/pmpod" --config "$dir/config.yaml" --dir "$dir" --set "run.seed=$seed" \
+    --set listen.desk=tcp://127.0.0.1:0 --set listen.data=tcp://127.0.0.1:0
+  pmpod=$!
+  local until=$((SECONDS + 30))
+  until url=$(ctl --timeout 0.5 status desk_url 2>/dev/null); do
+    kill -0 "$pmpod" 2>/dev/null || died pmpod "$dir/pmpod.log"
+    [ "$SECONDS" -lt "$until" ] || fail "pmpod does not answer; see $dir/pmpod.log."
+    sleep 0.02
+  done
+}
+
+start_actors() {
+  background "$dir/actor.log" "$bin/pmpo-actor" control --task "$task" --connect "$url" --name actor-1
+  actor=$!
+  background "$dir/evaluator.log" "$bin/pmpo-actor" control --task "$task" --connect "$url" --name evaluator --evaluate \
+    --episodes 10 --period 2
+  evaluator=$!
+}
+
+# The view, until it ends or one of the others does.
+show() {
+  ctl watch "${plain[@]}" --until "actor.eval_return >= $goal" --for $((60 * minutes)) --lost 30 <&3 &
+  watch=$!
+  local first='' status
+  wait -n -p first "$watch" "$pmpod" "$actor" "$evaluator"
+  status=$?
+  [ "$first" = "$watch" ] && return "$status"
+  stop 2 "$watch"
+  case $first in
+    "$pmpod") died pmpod "$dir/pmpod.log" ;;
+    "$actor") died "the actor" "$dir/actor.log" ;;
+    *) died "the evaluator" "$dir/evaluator.log" ;;
+  esac
+}
+
+keep_results() {
+  local wrong=0
+  stop 5 "$actor" "$evaluator"
+  ctl --timeout 30 checkpoint >/dev/null || wrong=1
+  ctl --timeout 30 export "$dir/policy.safetensors" >/dev/null || wrong=1
+  ctl --timeout 30 history actor.eval_return --png "$dir/curve.png" --x env,wall --line "$goal" \
+    --title "$task, seed $seed: mean return over 10 evaluation episodes" || wrong=1
+  return "$wrong"
+}
+
+where() {
+  local newest
+  newest=$(find "$dir/checkpoints" -mindepth 1 -maxdepth 1 ! -name '*.tmp' 2>/dev/null | sort -V | tail -n 1)
+  say "  store       $dir/store.db"
+  say "  checkpoint  ${newest:-none}"
+  say "  weights     $dir/policy.safetensors"
+  say "  curve       $dir/curve.png"
+  say "  logs        $dir/*.log"
+}
+
+main() {
+  local status begun took steps
+  exec 3<&0
+  fresh_folder
+  say "The run lives in $dir; Ctrl-C ends it."
+  start_daemon
+  begun=${EPOCHREALTIME/[.,]/}
+  start_actors
+  show
+  status=$?
+  took=$(((${EPOCHREALTIME/[.,]/} - begun) / 1000000))
+  case $status in
+    0 | 4) ;;
+    130) say "Ended by hand. The run is kept in $dir." && exit 130 ;;
+    *) fail "the view ended with status $status; see $dir/pmpod.log." ;;
+  esac
+  steps=$(ctl status env.steps) || steps='?'
+  keep_results || fail "not everything could be kept in $dir."
+  stop 30 "$pmpod"
+  pmpod=''
+  if [ "$status" -eq 0 ]; then
+    say "Learned: a mean return of at least $goal over 10 episodes after $took s and $steps environment steps (seed $seed)."
+  else
+    say "Not learned within $minutes minutes: $steps environment steps, and no mean return of $goal over 10 episodes (seed $seed)."
+  fi
+  where
+  [ "$status" -eq 0 ]
+}
+
+main
