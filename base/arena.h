@@ -1,6 +1,7 @@
 /* A bump allocator with a hard cap: a step's or a message's scratch memory.
  *
- * One thread at a time. Blocks are aligned to 64 bytes (a cache line, and what vector loads like). */
+ * One thread at a time. Blocks are aligned to 64 bytes (a cache line, and what vector loads like).
+ */
 #ifndef PMP_BASE_ARENA_H
 #define PMP_BASE_ARENA_H
 
@@ -21,7 +22,8 @@ struct pmp_arena {
 PMP_MUST_CHECK enum pmp_err pmp_arena_init(struct pmp_arena *a, size_t capacity);
 /* Safe on a zeroed struct. */
 void pmp_arena_fini(struct pmp_arena *a);
-/* n bytes, 64-byte aligned, not cleared; NULL when the cap would be passed. n == 0 gives a valid pointer. */
+/* n bytes, 64-byte aligned, not cleared; NULL when the cap would be passed. n == 0 gives a valid
+ * pointer. */
 void *pmp_arena_alloc(struct pmp_arena *a, size_t n);
 /* The same for count * size with an overflow check. */
 void *pmp_arena_array(struct pmp_arena *a, size_t count, size_t size);

@@ -19,7 +19,11 @@ struct pmp_clock_fake {
 };
 struct pmp_clock pmp_clock_fake(struct pmp_clock_fake *state);
 
-static inline int64_t pmp_clock_mono(const struct pmp_clock *c) { return c->mono_ns(c->ctx); }
-static inline int64_t pmp_clock_wall(const struct pmp_clock *c) { return c->wall_ns(c->ctx); }
+static inline int64_t pmp_clock_mono(const struct pmp_clock *c) {
+  return c->mono_ns(c->ctx);
+}
+static inline int64_t pmp_clock_wall(const struct pmp_clock *c) {
+  return c->wall_ns(c->ctx);
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* A bounded multi-producer, multi-consumer queue of pointers (mutex and condition variable).
  *
- * The only thing that carries work between threads. Full means "push back on the producer": push never
- * waits, it refuses and counts. */
+ * The only thing that carries work between threads. Full means "push back on the producer": push
+ * never waits, it refuses and counts. */
 #ifndef PMP_BASE_RING_H
 #define PMP_BASE_RING_H
 
@@ -31,7 +31,8 @@ void pmp_ring_fini(struct pmp_ring *r);
 PMP_MUST_CHECK enum pmp_err pmp_ring_push(struct pmp_ring *r, void *item);
 /* Any thread, never blocks. false when empty. */
 bool pmp_ring_try_pop(struct pmp_ring *r, void **item);
-/* Any thread, blocks up to timeout_ms (-1: for ever). PMP_ETIMEOUT; PMP_ECLOSED when closed and empty. */
+/* Any thread, blocks up to timeout_ms (-1: for ever). PMP_ETIMEOUT; PMP_ECLOSED when closed and
+ * empty. */
 PMP_MUST_CHECK enum pmp_err pmp_ring_pop(struct pmp_ring *r, void **item, int timeout_ms);
 /* Any thread: later pushes fail; pops drain what is left. Wakes all waiters. */
 void pmp_ring_close(struct pmp_ring *r);

@@ -1,7 +1,8 @@
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al. 2011).
  *
- * The whole state is a key, a counter and a position in the current block: it is copied into checkpoints and
- * actor states, and two generators of different stream ids never overlap. No thread owns it; pass it. */
+ * The whole state is a key, a counter and a position in the current block: it is copied into
+ * checkpoints and actor states, and two generators of different stream ids never overlap. No thread
+ * owns it; pass it. */
 #ifndef PMP_BASE_RNG_H
 #define PMP_BASE_RNG_H
 
@@ -27,7 +28,8 @@ float pmp_rng_float(struct pmp_rng *r);
 uint64_t pmp_rng_below(struct pmp_rng *r, uint64_t n);
 /* Standard normal (Box-Muller, one draw a call, two uniforms used, nothing kept). */
 double pmp_rng_normal(struct pmp_rng *r);
-/* out[n] standard normals (Box-Muller in pairs; an odd n throws the last away). Fast path for action samples. */
+/* out[n] standard normals (Box-Muller in pairs; an odd n throws the last away). Fast path for
+ * action samples. */
 void pmp_rng_normal_fill(struct pmp_rng *r, float *out, size_t n);
 /* One Philox4x32-10 block, for tests against published vectors. */
 void pmp_rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

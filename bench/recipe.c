@@ -20,7 +20,7 @@ struct options {
   char task[64], suite[512];
   uint64_t seed, steps, eval_every, min_size;
   uint32_t envs, chunk_steps;
-  double spi, stop;
+  double spi, stop, rho; /* rho: correlation of the actors' noise from step to step */
   int threads;
   struct pmp_trainer_config trainer;
 };
@@ -41,7 +41,8 @@ struct bench {
   struct pmp_clock clock;
   struct pmp_rng rng;
   uint32_t obs, act, episode[ENVS_MAX], t[ENVS_MAX];
-  float *x, *y, *head, *cache, *grid; /* of a batch of environments; grid: what one of them gets */
+  float *x, *y, *head, *cache, *grid; /* of a batch of environments; grid: what they get */
+  float *noise, *mean, *std;
   struct rows rows;
   uint64_t env_steps;
   double debt; /* rows that the learner owes */
@@ -152,7 +153,8 @@ enum {
   OPT_STD_MIN,
   OPT_CLIP,
   OPT_DISCOUNT,
-  OPT_CAPACITY
+  OPT_CAPACITY,
+  OPT_RHO
 };
 
 static const struct option LONG[] = {{"task", 1, NULL, OPT_TASK},
@@ -186,6 +188,7 @@ static const struct option LONG[] = {{"task", 1, NULL, OPT_TASK},
                                      {"clip-norm", 1, NULL, OPT_CLIP},
                                      {"discount", 1, NULL, OPT_DISCOUNT},
                                      {"capacity", 1, NULL, OPT_CAPACITY},
+                                     {"rho", 1, NULL, OPT_RHO},
                                      {NULL, 0, NULL, 0}};
 
 static void set_option(struct options *o, int option, const char *value) {
@@ -286,6 +289,9 @@ static void set_option(struct options *o, int option, const char *value) {
   case OPT_CAPACITY:
     t->replay.capacity = strtoull(value, NULL, 10);
     break;
+  case OPT_RHO:
+    o->rho = number;
+    break;
   default:
     fprintf(stderr, "bench_recipe: options are those of the list in its source\n");
     exit(2);
@@ -330,6 +336,9 @@ static void open_trainer(struct bench *b) {
   b->x = need(ENVS_MAX * b->obs, sizeof(float));
   b->y = need(ENVS_MAX * b->act, sizeof(float));
   b->grid = need(ENVS_MAX * b->act, sizeof(float));
+  b->noise = need(ENVS_MAX * b->act, sizeof(float));
+  b->mean = need(ENVS_MAX * b->act, sizeof(float));
+  b->std = need(ENVS_MAX * b->act, sizeof(float));
   b->head = need(ENVS_MAX * policy->head, sizeof(float));
   b->cache = need(pmp_policy_cache_floats(policy, ENVS_MAX), sizeof(float));
   struct rows *r = &b->rows;
@@ -346,8 +355,9 @@ static void open_trainer(struct bench *b) {
 
 static void close_all(struct bench *b) {
   struct rows *r = &b->rows;
-  void *owned[] = {b->x, b->y,   b->grid, b->head,   b->cache,    r->env,   r->episode,
-                   r->t, r->obs, r->act,  r->reward, r->discount, r->flags, r->version};
+  void *owned[] = {b->noise, b->mean,   b->std,      b->x,       b->y,      b->grid,
+                   b->head,  b->cache,  r->env,      r->episode, r->t,      r->obs,
+                   r->act,   r->reward, r->discount, r->flags,   r->version};
   for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
   for (uint32_t i = 0; i < b->o.envs; i++) pmp_env_free(b->env[i]);
   pmp_env_model_free(&b->model);
@@ -402,6 +412,23 @@ static void heads(struct bench *b, size_t envs) {
        "policy", &msg);
 }
 
+/* Actions of the reference for every environment. With rho the noise of one environment's steps is
+ * correlated; each action by itself is still one of the reference. */
+static void draw_actions(struct bench *b) {
+  const struct pmp_dist *dist = &b->o.trainer.policy.dist;
+  struct pmp_errmsg msg = {"actions"};
+  if (b->o.rho == 0.0) {
+    must(pmp_dist_sample(dist, b->o.envs, 1, b->head, &b->rng, b->y), "actions", &msg);
+    return;
+  }
+  must(pmp_dist_moments(dist, b->o.envs, b->head, b->mean, b->std), "moments", &msg);
+  for (uint32_t i = 0; i < b->o.envs * b->act; i++) {
+    double fresh = pmp_rng_normal(&b->rng), rho = b->t[i / b->act] == 0 ? 0.0 : b->o.rho;
+    b->noise[i] = (float)(rho * (double)b->noise[i] + sqrt(1.0 - rho * rho) * fresh);
+    b->y[i] = b->mean[i] + b->std[i] * b->noise[i];
+  }
+}
+
 /* One control step of every environment. */
 static void act_once(struct bench *b) {
   const struct pmp_dist *dist = &b->o.trainer.policy.dist;
@@ -413,7 +440,7 @@ static void act_once(struct bench *b) {
     b->t[i] = 0;
   }
   heads(b, b->o.envs);
-  must(pmp_dist_sample(dist, b->o.envs, 1, b->head, &b->rng, b->y), "actions", &msg);
+  draw_actions(b);
   pmp_dist_action(dist, b->o.envs, b->y, b->grid);
   for (uint32_t i = 0; i < b->o.envs; i++) {
     float *obs = b->x + i * b->obs, *act = b->y + i * b->act;

@@ -38,7 +38,8 @@ static size_t check_checkpoints(const char *dir, struct findings *f) {
     return 0;
   }
   for (size_t i = 0; i < count; i++) {
-    if (strncmp(name[i], "step-", 5) != 0) continue; /* a leftover of an interrupted save is no fault */
+    if (strncmp(name[i], "step-", 5) != 0)
+      continue; /* a leftover of an interrupted save is no fault */
     char one[900], text[1024];
     snprintf(one, sizeof one, "%s/%s", path, name[i]);
     struct pmp_checkpoint_info info;
@@ -67,14 +68,14 @@ int pmp_check_dir(const char *dir, bool json, FILE *out) {
   if (err != PMP_OK) found(&f, msg.text[0] ? msg.text : pmp_err_name(err));
   const size_t good = check_checkpoints(dir, &f);
   if (json) {
-    json_t *root = json_pack("{s:s, s:I, s:O, s:I}", "dir", dir, "faults", (json_int_t)f.faults, "found", f.list,
-                             "good_checkpoints", (json_int_t)good);
+    json_t *root = json_pack("{s:s, s:I, s:O, s:I}", "dir", dir, "faults", (json_int_t)f.faults,
+                             "found", f.list, "good_checkpoints", (json_int_t)good);
     json_dumpf(root, out, JSON_COMPACT);
     fputc('\n', out);
     json_decref(root);
   } else {
-    fprintf(out, "%s: %" PRIu64 " fault%s, %zu good checkpoint%s\n", dir, f.faults, f.faults == 1 ? "" : "s", good,
-            good == 1 ? "" : "s");
+    fprintf(out, "%s: %" PRIu64 " fault%s, %zu good checkpoint%s\n", dir, f.faults,
+            f.faults == 1 ? "" : "s", good, good == 1 ? "" : "s");
   }
   json_decref(f.list);
   return f.faults ? 1 : 0;

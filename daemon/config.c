@@ -1,4 +1,5 @@
-/* Values of the configuration: defaults, one key from text, printing, and what holds between keys. */
+/* Values of the configuration: defaults, one key from text, printing, and what holds between keys.
+ */
 #include "daemon/config.h"
 
 #include <errno.h>
@@ -35,8 +36,8 @@ static enum pmp_err parse_number(const struct pmp_config_key *k, const char *val
     return fail_value(k, value, k->nan ? "a number or its word" : "a number", msg);
   }
   if (v < k->min || v > k->max) {
-    return pmp_fail(msg, PMP_EINVALID, "%s.%s: %s is out of range, allowed is %.10g to %.10g", k->section,
-                    k->key, value, k->min, k->max);
+    return pmp_fail(msg, PMP_EINVALID, "%s.%s: %s is out of range, allowed is %.10g to %.10g",
+                    k->section, k->key, value, k->min, k->max);
   }
   *out = v;
   return PMP_OK;
@@ -66,11 +67,12 @@ static enum pmp_err parse_enum(const struct pmp_config_key *k, const char *value
     }
     p = bar ? bar + 1 : NULL;
   }
-  return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is none of %s", k->section, k->key, value, k->choices);
+  return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is none of %s", k->section, k->key, value,
+                  k->choices);
 }
 
-static enum pmp_err parse_list(const struct pmp_config_key *k, const char *value, struct pmp_config_list *out,
-                               struct pmp_errmsg *msg) {
+static enum pmp_err parse_list(const struct pmp_config_key *k, const char *value,
+                               struct pmp_config_list *out, struct pmp_errmsg *msg) {
   char copy[PMP_CONFIG_TEXT_MAX];
   if (strlen(value) >= sizeof copy) return fail_value(k, value, "a list", msg);
   snprintf(copy, sizeof copy, "%s", value);
@@ -78,7 +80,8 @@ static enum pmp_err parse_list(const struct pmp_config_key *k, const char *value
   char *save = NULL;
   for (char *tok = strtok_r(copy, "[], ", &save); tok; tok = strtok_r(NULL, "[], ", &save)) {
     if (list.count == PMP_CONFIG_LIST_MAX) {
-      return pmp_fail(msg, PMP_EINVALID, "%s.%s: more than %d items", k->section, k->key, PMP_CONFIG_LIST_MAX);
+      return pmp_fail(msg, PMP_EINVALID, "%s.%s: more than %d items", k->section, k->key,
+                      PMP_CONFIG_LIST_MAX);
     }
     PMP_TRY(parse_uint(k, tok, &list.item[list.count], msg));
     list.count++;
@@ -152,13 +155,15 @@ enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *
   if (k) return set_key(c, k, value, msg);
   const struct pmp_config_key *near = nearest_key(path);
   if (near) {
-    return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; did you mean %s.%s?", path, near->section,
-                    near->key);
+    return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; did you mean %s.%s?", path,
+                    near->section, near->key);
   }
-  return pmp_fail(msg, PMP_EINVALID, "there is no key \"%s\"; pmpod --print-defaults lists them all", path);
+  return pmp_fail(msg, PMP_EINVALID,
+                  "there is no key \"%s\"; pmpod --print-defaults lists them all", path);
 }
 
-enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment, struct pmp_errmsg *msg) {
+enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment,
+                               struct pmp_errmsg *msg) {
   const char *eq = strchr(assignment, '=');
   char key[128];
   if (!eq || eq == assignment || (size_t)(eq - assignment) >= sizeof key) {
@@ -174,11 +179,13 @@ void pmp_config_defaults(struct pmp_config *c) {
   const struct pmp_config_key *keys = pmp_config_keys(&count);
   for (size_t i = 0; i < count; i++) {
     struct pmp_errmsg msg;
-    if (set_key(c, &keys[i], keys[i].fallback, &msg) != PMP_OK) abort(); /* the table itself is wrong */
+    if (set_key(c, &keys[i], keys[i].fallback, &msg) != PMP_OK)
+      abort(); /* the table itself is wrong */
   }
 }
 
-void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *k, char *out, size_t size) {
+void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *k, char *out,
+                    size_t size) {
   const void *at = field_const(c, k);
   switch (k->type) {
   case PMP_CONFIG_BOOL:
@@ -232,8 +239,8 @@ static void print_range(const struct pmp_config_key *k, FILE *out) {
   } else if (k->type == PMP_CONFIG_TEXT) {
     fprintf(out, "text");
   } else {
-    fprintf(out, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min, k->max,
-            k->nan ? ", or " : "", k->nan ? k->nan : "");
+    fprintf(out, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min,
+            k->max, k->nan ? ", or " : "", k->nan ? k->nan : "");
   }
 }
 
@@ -261,7 +268,9 @@ void pmp_config_print_markdown(FILE *out) {
   for (size_t i = 0; i < count; i++) {
     const struct pmp_config_key *k = &keys[i];
     if (strcmp(section, k->section) != 0) {
-      fprintf(out, "\n## %s\n\n| key | default | allowed | live | meaning |\n| --- | --- | --- | --- | --- |\n",
+      fprintf(out,
+              "\n## %s\n\n| key | default | allowed | live | meaning |\n| --- | --- | --- | --- | "
+              "--- |\n",
               k->section);
     }
     section = k->section;
@@ -292,10 +301,13 @@ static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *ms
     return pmp_fail(msg, PMP_EINVALID, "spec.action_low must be below spec.action_high");
   }
   if (isnan(c->objective.beta_mean) != isnan(c->objective.beta_std)) {
-    return pmp_fail(msg, PMP_EINVALID, "objective.beta_mean and objective.beta_std belong together: give both or none");
+    return pmp_fail(
+        msg, PMP_EINVALID,
+        "objective.beta_mean and objective.beta_std belong together: give both or none");
   }
   if (c->run.lockstep && c->label.judge == PMP_JUDGE_PEOPLE) {
-    return pmp_fail(msg, PMP_EINVALID, "run.lockstep: people have no lockstep; use judge actor or critic");
+    return pmp_fail(msg, PMP_EINVALID,
+                    "run.lockstep: people have no lockstep; use judge actor or critic");
   }
   return PMP_OK;
 }
@@ -313,22 +325,27 @@ enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
   const double least = least_tolerance(c, c->learner.samples_per_insert);
   if (c->learner.tolerance != 0 && c->learner.tolerance < least) {
     return pmp_fail(msg, PMP_EINVALID,
-                    "learner.tolerance: %.10g is below 2 max(batch, samples_per_insert * limits.chunk_rows) = %.10g",
+                    "learner.tolerance: %.10g is below 2 max(batch, samples_per_insert * "
+                    "limits.chunk_rows) = %.10g",
                     c->learner.tolerance, least);
   }
   if (c->store.capacity_rows < 2 * c->learner.capacity && c->store.capacity_rows != 0) {
     return pmp_fail(msg, PMP_EINVALID,
-                    "store.capacity_rows: %" PRIu64 " is below twice learner.capacity (%" PRIu64 ")",
+                    "store.capacity_rows: %" PRIu64 " is below twice learner.capacity (%" PRIu64
+                    ")",
                     c->store.capacity_rows, c->learner.capacity);
   }
   double floats = 1;
-  for (uint64_t i = 0; i < c->spec.observation.count; i++) floats *= (double)c->spec.observation.item[i];
+  for (uint64_t i = 0; i < c->spec.observation.count; i++)
+    floats *= (double)c->spec.observation.item[i];
   if (floats > OBSERVATION_MAX) {
-    return pmp_fail(msg, PMP_EINVALID, "spec.observation: %.10g numbers are more than the %.10g allowed", floats,
+    return pmp_fail(msg, PMP_EINVALID,
+                    "spec.observation: %.10g numbers are more than the %.10g allowed", floats,
                     (double)OBSERVATION_MAX);
   }
   if (c->learner.capacity < c->learner.batch || c->learner.capacity < c->learner.min_size) {
-    return pmp_fail(msg, PMP_EINVALID, "learner.capacity must hold learner.batch and learner.min_size");
+    return pmp_fail(msg, PMP_EINVALID,
+                    "learner.capacity must hold learner.batch and learner.min_size");
   }
   struct pmp_trainer_config t;
   pmp_config_trainer(c, &t);
@@ -344,7 +361,8 @@ void pmp_config_spec(const struct pmp_config *c, struct pmp_spec *spec) {
     snprintf(spec->obs[0].name, sizeof spec->obs[0].name, "observation");
     spec->obs[0].dtype = PMP_F32;
     spec->obs[0].rank = (uint32_t)c->spec.observation.count;
-    for (uint32_t i = 0; i < spec->obs[0].rank; i++) spec->obs[0].shape[i] = c->spec.observation.item[i];
+    for (uint32_t i = 0; i < spec->obs[0].rank; i++)
+      spec->obs[0].shape[i] = c->spec.observation.item[i];
   }
   spec->action.kind = (enum pmp_action_kind)c->spec.action;
   spec->action.dim = (uint32_t)c->spec.action_dim;
@@ -367,7 +385,8 @@ static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_
   d->bins = gaussian ? 0 : (uint32_t)c->spec.action_bins;
   d->split = !isnan(c->objective.beta_mean);
   d->squash_mean = gaussian && network && c->policy.squash_mean;
-  d->std_scale = network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
+  d->std_scale =
+      network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
   d->std_min = (float)c->policy.std_min;
   d->low = (float)c->spec.action_low;
   d->high = (float)c->spec.action_high;
@@ -396,7 +415,9 @@ static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *
   const bool split = !isnan(c->objective.beta_mean);
   t->loss.alpha = (float)c->objective.alpha;
   t->beta_auto = !split && isnan(c->objective.beta);
-  t->loss.beta[0] = split ? (float)c->objective.beta_mean : t->beta_auto ? 0.0f : (float)c->objective.beta;
+  t->loss.beta[0] = split          ? (float)c->objective.beta_mean
+                    : t->beta_auto ? 0.0f
+                                   : (float)c->objective.beta;
   t->loss.beta[1] = split ? (float)c->objective.beta_std : t->loss.beta[0];
   t->loss.averaging = (enum pmp_averaging)c->objective.averaging;
   t->guard = (enum pmp_guard)c->objective.guard;
@@ -430,7 +451,8 @@ void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t
   t->kl_rows = (uint32_t)c->learner.kl_rows;
   t->normalize_obs = c->learner.normalize_observations;
   t->replay = (struct pmp_replay_config){
-      .shape = c->spec.shape == PMP_SHAPE_TRAJECTORIES ? PMP_REPLAY_TRAJECTORIES : PMP_REPLAY_OUTCOMES,
+      .shape =
+          c->spec.shape == PMP_SHAPE_TRAJECTORIES ? PMP_REPLAY_TRAJECTORIES : PMP_REPLAY_OUTCOMES,
       .sampler = (enum pmp_sampler)c->learner.sampler,
       .obs = obs,
       .act = (uint32_t)c->spec.action_dim,

@@ -1,5 +1,6 @@
-/* The configuration: one table of keys (daemon/config_keys.c) drives the YAML schema, defaults, ranges, the
- * commented listing of --print-defaults, the reference in docs/ and the settings that may change while running.
+/* The configuration: one table of keys (daemon/config_keys.c) drives the YAML schema, defaults,
+ * ranges, the commented listing of --print-defaults, the reference in docs/ and the settings that
+ * may change while running.
  *
  * Plain data once loaded; the loop owns it. Knows YAML only through libcyaml. */
 #ifndef PMP_DAEMON_CONFIG_H
@@ -34,7 +35,8 @@ struct pmp_config {
     uint64_t desk_contexts, data_contexts;
   } listen;
   struct {
-    uint64_t message_bytes, chunk_rows, actor_state_bytes, string_bytes, tensor_rank, tensor_elements, repeated;
+    uint64_t message_bytes, chunk_rows, actor_state_bytes, string_bytes, tensor_rank,
+        tensor_elements, repeated;
     uint64_t connections, sessions, requests_per_second, hello_timeout_ms, session_idle_s;
     uint64_t append_hold_ms, weights_keep_s, weights_keep_bytes, poll_ms, open_items, reader_queue;
   } limits;
@@ -72,7 +74,8 @@ struct pmp_config {
     double lr, beta1, beta2, eps, weight_decay, clip_norm;
   } optim;
   struct {
-    uint64_t batch, kl_rows, capacity, n_step, min_size, refresh_period, max_staleness, streams, threads;
+    uint64_t batch, kl_rows, capacity, n_step, min_size, refresh_period, max_staleness, streams,
+        threads;
     double discount, samples_per_insert, tolerance, samples_per_verdict;
     int64_t sampler;
     bool normalize_observations;
@@ -86,18 +89,25 @@ struct pmp_config {
   } log;
 };
 
-enum pmp_config_type { PMP_CONFIG_BOOL, PMP_CONFIG_UINT, PMP_CONFIG_FLOAT, PMP_CONFIG_TEXT, PMP_CONFIG_ENUM, PMP_CONFIG_LIST };
+enum pmp_config_type {
+  PMP_CONFIG_BOOL,
+  PMP_CONFIG_UINT,
+  PMP_CONFIG_FLOAT,
+  PMP_CONFIG_TEXT,
+  PMP_CONFIG_ENUM,
+  PMP_CONFIG_LIST
+};
 
 struct pmp_config_key {
   const char *section, *key;
   enum pmp_config_type type;
-  size_t offset;           /* in struct pmp_config */
-  const char *fallback;    /* default, as one would write it */
-  double min, max;         /* UINT, FLOAT, LIST's items */
-  const char *choices;     /* ENUM: "a|b|c", the values being base, base + 1, ... */
+  size_t offset;        /* in struct pmp_config */
+  const char *fallback; /* default, as one would write it */
+  double min, max;      /* UINT, FLOAT, LIST's items */
+  const char *choices;  /* ENUM: "a|b|c", the values being base, base + 1, ... */
   int64_t base;
-  bool live;               /* may change while running */
-  const char *nan;         /* FLOAT: the word that stands for NaN ("auto", "joint"); NULL: none */
+  bool live;       /* may change while running */
+  const char *nan; /* FLOAT: the word that stands for NaN ("auto", "joint"); NULL: none */
   const char *doc;
 };
 /* The table, ordered by section; *count keys. */
@@ -107,16 +117,22 @@ const struct pmp_config_key *pmp_config_find(const char *path);
 
 /* All defaults. */
 void pmp_config_defaults(struct pmp_config *c);
-/* Reads a YAML file over what is in c. An unknown key or a wrong type names file, line, column and what is allowed; a value out of range
- * names the key and its range. PMP_EINVALID, PMP_ENOTFOUND. Blocks on the disk. */
-PMP_MUST_CHECK enum pmp_err pmp_config_load(struct pmp_config *c, const char *path, struct pmp_errmsg *msg);
+/* Reads a YAML file over what is in c. An unknown key or a wrong type names file, line, column and
+ * what is allowed; a value out of range names the key and its range. PMP_EINVALID, PMP_ENOTFOUND.
+ * Blocks on the disk. */
+PMP_MUST_CHECK enum pmp_err pmp_config_load(struct pmp_config *c, const char *path,
+                                            struct pmp_errmsg *msg);
 /* One key from text: "learner.batch", "256". */
-PMP_MUST_CHECK enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *value, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_config_set(struct pmp_config *c, const char *path,
+                                           const char *value, struct pmp_errmsg *msg);
 /* The same from "KEY=VALUE". */
-PMP_MUST_CHECK enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_config_assign(struct pmp_config *c, const char *assignment,
+                                              struct pmp_errmsg *msg);
 /* A key's value as text into out[size]; the text reads back equal. */
-void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *key, char *out, size_t size);
-/* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks. */
+void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *key, char *out,
+                    size_t size);
+/* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks.
+ */
 PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg);
 /* learner.tolerance, or what 0 stands for under this ratio: the least that is allowed. */
 double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert);

@@ -6,27 +6,36 @@
 #include <string.h>
 
 #define AT(sec, field) offsetof(struct pmp_config, sec.field)
-#define B(sec, k, def, doc) {#sec, #k, PMP_CONFIG_BOOL, AT(sec, k), def, 0, 1, NULL, 0, false, NULL, doc}
-#define U(sec, k, def, lo, hi, doc) {#sec, #k, PMP_CONFIG_UINT, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc}
-#define F(sec, k, def, lo, hi, doc) {#sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc}
-#define UL(sec, k, def, lo, hi, doc) {#sec, #k, PMP_CONFIG_UINT, AT(sec, k), def, lo, hi, NULL, 0, true, NULL, doc}
-#define FL(sec, k, def, lo, hi, doc) {#sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, true, NULL, doc}
-#define FN(sec, k, def, lo, hi, nan, live, doc) \
-  {#sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, live, nan, doc}
-#define T(sec, k, def, doc) {#sec, #k, PMP_CONFIG_TEXT, AT(sec, k), def, 0, 0, NULL, 0, false, NULL, doc}
-#define E(sec, k, def, choices, base, doc) \
-  {#sec, #k, PMP_CONFIG_ENUM, AT(sec, k), def, 0, 0, choices, base, false, NULL, doc}
-#define L(sec, k, def, lo, hi, doc) {#sec, #k, PMP_CONFIG_LIST, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc}
+#define B(sec, k, def, doc)                                                                        \
+  { #sec, #k, PMP_CONFIG_BOOL, AT(sec, k), def, 0, 1, NULL, 0, false, NULL, doc }
+#define U(sec, k, def, lo, hi, doc)                                                                \
+  { #sec, #k, PMP_CONFIG_UINT, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc }
+#define F(sec, k, def, lo, hi, doc)                                                                \
+  { #sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc }
+#define UL(sec, k, def, lo, hi, doc)                                                               \
+  { #sec, #k, PMP_CONFIG_UINT, AT(sec, k), def, lo, hi, NULL, 0, true, NULL, doc }
+#define FL(sec, k, def, lo, hi, doc)                                                               \
+  { #sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, true, NULL, doc }
+#define FN(sec, k, def, lo, hi, nan, live, doc)                                                    \
+  { #sec, #k, PMP_CONFIG_FLOAT, AT(sec, k), def, lo, hi, NULL, 0, live, nan, doc }
+#define T(sec, k, def, doc)                                                                        \
+  { #sec, #k, PMP_CONFIG_TEXT, AT(sec, k), def, 0, 0, NULL, 0, false, NULL, doc }
+#define E(sec, k, def, choices, base, doc)                                                         \
+  { #sec, #k, PMP_CONFIG_ENUM, AT(sec, k), def, 0, 0, choices, base, false, NULL, doc }
+#define L(sec, k, def, lo, hi, doc)                                                                \
+  { #sec, #k, PMP_CONFIG_LIST, AT(sec, k), def, lo, hi, NULL, 0, false, NULL, doc }
 
 static const struct pmp_config_key keys[] = {
     T(run, name, "run", "Name of the run, for people and exports."),
     U(run, seed, "1", 0, 9e15, "Seed of everything random in the learner."),
     B(run, lockstep, "false",
-      "Reproducible mode: one actor, each chunk's learner steps are done before its acknowledgement."),
+      "Reproducible mode: one actor, each chunk's learner steps are done before its "
+      "acknowledgement."),
     U(run, max_steps, "0", 0, 1e15, "Learner steps after which the learner rests; 0: no end."),
 
     T(listen, desk, "tcp://127.0.0.1:7447",
-      "Address of everything but append and weights. Port 0 takes a free one (written to DIR/endpoints.json)."),
+      "Address of everything but append and weights. Port 0 takes a free one (written to "
+      "DIR/endpoints.json)."),
     T(listen, data, "tcp://127.0.0.1:7448", "Address of append and weights."),
     U(listen, desk_contexts, "32", 4, 1024, "Requests the desk works on at once."),
     U(listen, data_contexts, "64", 4, 1024,
@@ -42,19 +51,24 @@ static const struct pmp_config_key keys[] = {
     U(limits, connections, "1024", 8, 65536, "Connections on each address."),
     U(limits, sessions, "1024", 1, 65536, "Sessions at once."),
     U(limits, requests_per_second, "100000", 1, 1e9, "Requests a second of one session."),
-    U(limits, hello_timeout_ms, "5000", 100, 3600000, "A connection that sends nothing for this long is closed."),
+    U(limits, hello_timeout_ms, "5000", 100, 3600000,
+      "A connection that sends nothing for this long is closed."),
     U(limits, session_idle_s, "3600", 10, 1e7, "A session unused for this long is forgotten."),
-    U(limits, append_hold_ms, "200", 0, 10000, "How long an append may wait for the rate limiter before it is answered busy."),
-    U(limits, weights_keep_s, "30", 1, 86400, "How long a version stays fetchable after a newer one is out."),
+    U(limits, append_hold_ms, "200", 0, 10000,
+      "How long an append may wait for the rate limiter before it is answered busy."),
+    U(limits, weights_keep_s, "30", 1, 86400,
+      "How long a version stays fetchable after a newer one is out."),
     U(limits, weights_keep_bytes, "1073741824", 1048576, 1e13,
       "Most memory for kept versions; beyond it the oldest goes early."),
     U(limits, poll_ms, "30000", 100, 600000, "Longest long poll."),
-    U(limits, open_items, "10000", 1, 1e9, "Rows that may wait for people; beyond it unlabelled rows are answered busy."),
+    U(limits, open_items, "10000", 1, 1e9,
+      "Rows that may wait for people; beyond it unlabelled rows are answered busy."),
     U(limits, reader_queue, "256", 8, 65536, "Questions to the history that may wait."),
 
     U(store, capacity_rows, "10000000", 1000, 1e15, "Rows kept on disk."),
     U(store, capacity_bytes, "100000000000", 1048576, 1e18, "Bytes of samples kept on disk."),
-    U(store, compress_level, "1", 0, 19, "zstd level for chunks; 0: never. Only what pays is kept compressed."),
+    U(store, compress_level, "1", 0, 19,
+      "zstd level for chunks; 0: never. Only what pays is kept compressed."),
     U(store, queue, "1024", 16, 65536, "Operations that may wait for the disk."),
     U(store, group_ops, "256", 1, 65536, "Most operations in one commit."),
     U(store, group_bytes, "8388608", 65536, 1073741824, "Most bytes in one commit."),
@@ -62,15 +76,19 @@ static const struct pmp_config_key keys[] = {
     T(spec, task, "", "What the actors do; compared when both sides name it."),
     E(spec, shape, "outcomes", "outcomes|trajectories", PMP_SHAPE_OUTCOMES,
       "Samples judged by themselves, or episodes that a critic judges."),
-    L(spec, observation, "[]", 1, 16777216, "Shape of an observation (float32); [] for none (a bandit)."),
+    L(spec, observation, "[]", 1, 16777216,
+      "Shape of an observation (float32); [] for none (a bandit)."),
     E(spec, action, "box", "box|bins", PMP_ACTION_BOX, "Numbers in a box, or one bin a dimension."),
     U(spec, action_dim, "2", 1, 4096, "Dimensions of an outcome."),
     U(spec, action_bins, "11", 2, 1048576, "Bins a dimension, for action: bins."),
     F(spec, action_low, "-1", -1e9, 1e9, "Lower end of what the environment takes."),
     F(spec, action_high, "1", -1e9, 1e9, "Upper end."),
 
-    L(policy, hidden, "[256, 256, 256]", 1, 65536, "Widths of the hidden layers. Without an observation there is no network: the head itself is learned."),
-    B(policy, layer_norm, "true", "LayerNorm and tanh after the first layer (ELU elsewhere), here and in the critic."),
+    L(policy, hidden, "[256, 256, 256]", 1, 65536,
+      "Widths of the hidden layers. Without an observation there is no network: the head itself is "
+      "learned."),
+    B(policy, layer_norm, "true",
+      "LayerNorm and tanh after the first layer (ELU elsewhere), here and in the critic."),
     B(policy, squash_mean, "true", "The gaussian's mean goes through tanh."),
     F(policy, init_std, "0.5", 1e-6, 1e6, "The gaussian's spread at the start."),
     F(policy, init_mean_range, "3", 0, 1e9, "Free parameters: the mean starts uniform in [-r, r]."),
@@ -80,7 +98,8 @@ static const struct pmp_config_key keys[] = {
     U(critic, atoms, "51", 1, 4096, "Atoms of the value's distribution; 1: a scalar."),
     F(critic, v_min, "0", -1e12, 1e12, "Value of the first atom."),
     F(critic, v_max, "100", -1e12, 1e12, "Value of the last atom."),
-    U(critic, value_samples, "20", 1, 1024, "Actions of the reference that the bootstrap averages over."),
+    U(critic, value_samples, "20", 1, 1024,
+      "Actions of the reference that the bootstrap averages over."),
     U(critic, target_period, "100", 1, 1e9, "Steps between updates of the target network."),
     FL(critic, lr, "3e-4", 1e-12, 10, "Learning rate of the critic."),
 
@@ -93,12 +112,15 @@ static const struct pmp_config_key keys[] = {
     FN(objective, beta_std, "joint", 0, 1e9, "joint", true, "Weight of the spread's KL."),
     E(objective, averaging, "sets", "sets|pool", PMP_AVERAGING_SETS,
       "Means over accepted and rejected apart, or one mean over all labelled samples."),
-    E(objective, guard, "skip", "off|skip|pause", PMP_GUARD_OFF, "What happens when the KL passes kl_max or a number is not finite."),
+    E(objective, guard, "skip", "off|skip|pause", PMP_GUARD_OFF,
+      "What happens when the KL passes kl_max or a number is not finite."),
     F(objective, kl_max, "10", 1e-6, 1e9, "Mean KL(ref||pi) in nats beyond which the guard fires."),
 
     E(label, judge, "actor", "actor|critic|people", PMP_JUDGE_ACTOR, "Who accepts and rejects."),
-    E(label, rule, "top_k", "top_k|mean|median|value", PMP_LABEL_TOP_K, "From evaluations to verdicts."),
-    U(label, samples, "4", 1, 4096, "Actions of the reference that the critic judges at each state."),
+    E(label, rule, "top_k", "top_k|mean|median|value", PMP_LABEL_TOP_K,
+      "From evaluations to verdicts."),
+    U(label, samples, "4", 1, 4096,
+      "Actions of the reference that the critic judges at each state."),
     U(label, k, "2", 1, 2048, "top_k: the best k accepted, the worst k rejected."),
 
     FL(optim, lr, "3e-4", 1e-12, 10, "Learning rate of the policy."),
@@ -111,18 +133,23 @@ static const struct pmp_config_key keys[] = {
     U(learner, batch, "256", 1, 1048576, "Rows of a step."),
     U(learner, kl_rows, "0", 0, 1048576, "Further unlabelled rows for the KL only."),
     U(learner, capacity, "1000000", 16, 1e10, "Trainable rows in memory."),
-    E(learner, sampler, "uniform", "uniform|once|version", PMP_SAMPLER_UNIFORM, "How batches are drawn."),
+    E(learner, sampler, "uniform", "uniform|once|version", PMP_SAMPLER_UNIFORM,
+      "How batches are drawn."),
     U(learner, n_step, "5", 1, 1000, "Steps of a return before the bootstrap."),
     F(learner, discount, "0.99", 0, 1, "Discount of a step."),
     FL(learner, samples_per_insert, "32", 0, 1e6, "Rows trained on for each row that came in."),
     F(learner, tolerance, "0", 0, 1e15, "How far the two may drift apart, in rows; 0: chosen."),
-    F(learner, samples_per_verdict, "32", 0, 1e6, "With judge people: rows trained on for each verdict."),
+    F(learner, samples_per_verdict, "32", 0, 1e6,
+      "With judge people: rows trained on for each verdict."),
     U(learner, min_size, "1000", 1, 1e10, "Trainable rows before the first step."),
-    UL(learner, refresh_period, "100", 0, 1e12, "Steps between refreshes of the reference; 0: only when asked."),
-    U(learner, max_staleness, "0", 0, 1e9, "Outcomes judged by actors: refreshes after which a row is not trained on; 0: never."),
+    UL(learner, refresh_period, "100", 0, 1e12,
+       "Steps between refreshes of the reference; 0: only when asked."),
+    U(learner, max_staleness, "0", 0, 1e9,
+      "Outcomes judged by actors: refreshes after which a row is not trained on; 0: never."),
     U(learner, streams, "4096", 1, 1e7, "Environments followed at once."),
     U(learner, threads, "1", 1, 256, "Threads of the products."),
-    U(learner, core, "0", 0, 4096, "Processor core that the learner's thread keeps to, counted from 1; 0: any."),
+    U(learner, core, "0", 0, 4096,
+      "Processor core that the learner's thread keeps to, counted from 1; 0: any."),
     B(learner, normalize_observations, "false", "Running normalisation of observations."),
     U(learner, metrics_ms, "1000", 10, 3600000, "Time between points of the history."),
 
@@ -130,7 +157,8 @@ static const struct pmp_config_key keys[] = {
     U(checkpoint, period_s, "60", 0, 1e7, "Seconds between checkpoints; 0: by steps only."),
     U(checkpoint, keep, "3", 1, 1000, "Checkpoints kept."),
 
-    E(log, level, "info", "debug|info|warn|error", PMP_LOG_DEBUG, "Lines below it are not written."),
+    E(log, level, "info", "debug|info|warn|error", PMP_LOG_DEBUG,
+      "Lines below it are not written."),
 };
 
 const struct pmp_config_key *pmp_config_keys(size_t *count) {

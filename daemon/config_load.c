@@ -1,5 +1,6 @@
-/* YAML through libcyaml: the schema is made from the table of keys, so that both can never disagree. Every leaf is an
- * optional pointer; what is present is handed on as text to the same function that --set uses. */
+/* YAML through libcyaml: the schema is made from the table of keys, so that both can never
+ * disagree. Every leaf is an optional pointer; what is present is handed on as text to the same
+ * function that --set uses. */
 #include "daemon/config.h"
 
 #include <cyaml/cyaml.h>
@@ -133,7 +134,8 @@ static void keep_log(cyaml_log_t level, void *ctx, const char *fmt, va_list args
   if (used + 1 < sizeof l->log) vsnprintf(l->log + used, sizeof l->log - used, fmt, args);
 }
 
-static enum pmp_err explain(const struct loader *l, const char *path, cyaml_err_t err, struct pmp_errmsg *msg) {
+static enum pmp_err explain(const struct loader *l, const char *path, cyaml_err_t err,
+                            struct pmp_errmsg *msg) {
   if (err == CYAML_ERR_FILE_OPEN) return pmp_fail(msg, PMP_ENOTFOUND, "%s: cannot be opened", path);
   char text[300];
   size_t used = 0;
@@ -145,24 +147,26 @@ static enum pmp_err explain(const struct loader *l, const char *path, cyaml_err_
   text[used] = '\0';
   char allowed[400] = "";
   const struct section *in = NULL;
-  for (size_t i = 0; i < l->sections; i++) { /* the backtrace names the section that was being read */
+  for (size_t i = 0; i < l->sections;
+       i++) { /* the backtrace names the section that was being read */
     char needle[80];
     snprintf(needle, sizeof needle, "field '%s'", l->section[i].name);
     if (strstr(l->log, needle)) in = &l->section[i];
   }
   if (err == CYAML_ERR_INVALID_KEY) {
-    size_t n = (size_t)snprintf(allowed, sizeof allowed, "; allowed %s%s are:", in ? "in " : "sections",
-                                in ? in->name : "");
+    size_t n = (size_t)snprintf(allowed, sizeof allowed,
+                                "; allowed %s%s are:", in ? "in " : "sections", in ? in->name : "");
     const size_t count = in ? in->count : l->sections;
     for (size_t i = 0; i < count && n < sizeof allowed; i++) {
-      n += (size_t)snprintf(allowed + n, sizeof allowed - n, " %s", in ? in->key[i]->key : l->section[i].name);
+      n += (size_t)snprintf(allowed + n, sizeof allowed - n, " %s",
+                            in ? in->key[i]->key : l->section[i].name);
     }
   }
   return pmp_fail(msg, PMP_EINVALID, "%s: %s: %s%s", path, cyaml_strerror(err), text, allowed);
 }
 
-static enum pmp_err take(struct pmp_config *c, const struct pmp_config_key *k, const union slot *slot,
-                         struct pmp_errmsg *msg) {
+static enum pmp_err take(struct pmp_config *c, const struct pmp_config_key *k,
+                         const union slot *slot, struct pmp_errmsg *msg) {
   char path[96], text[PMP_CONFIG_TEXT_MAX];
   snprintf(path, sizeof path, "%s.%s", k->section, k->key);
   if (k->type == PMP_CONFIG_LIST) {

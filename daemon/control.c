@@ -1,5 +1,6 @@
-/* control: pause, resume, checkpoint, refresh, stop, set. Every change is an event with who, when, old and new. A setting is an entry
- * of the store like a chunk, so that a reproducible run reproduces it. */
+/* control: pause, resume, checkpoint, refresh, stop, set. Every change is an event with who, when,
+ * old and new. A setting is an entry of the store like a chunk, so that a reproducible run
+ * reproduces it. */
 #include "daemon/server.h"
 
 #include <jansson.h>
@@ -57,34 +58,42 @@ static void setting_done(struct pmp_server *s, struct pmp_pending *p) {
   if (refresh) {
     detail_event(s, c->who, "refresh", json_object());
   } else {
-    detail_event(s, c->who, "set", json_pack("{s:s, s:s, s:s}", "key", c->key, "old", c->old, "new", c->value));
+    detail_event(s, c->who, "set",
+                 json_pack("{s:s, s:s, s:s}", "key", c->key, "old", c->old, "new", c->value));
   }
   if (p->call) {
-    answer_detail(s, p->call,
-                  refresh ? json_pack("{s:s}", "refresh", "asked for")
-                          : json_pack("{s:s, s:s, s:s}", "key", c->key, "old", c->old, "new", c->value));
+    answer_detail(
+        s, p->call,
+        refresh ? json_pack("{s:s}", "refresh", "asked for")
+                : json_pack("{s:s, s:s, s:s}", "key", c->key, "old", c->old, "new", c->value));
   }
 out:
   free(c);
   free(p);
 }
 
-static enum pmp_err check_setting(const struct pmp_server *s, const char *key, const char *value, struct change *c,
-                                  struct pmp_errmsg *msg) {
+static enum pmp_err check_setting(const struct pmp_server *s, const char *key, const char *value,
+                                  struct change *c, struct pmp_errmsg *msg) {
   if (key[0] == '@') return PMP_OK;
   const struct pmp_config_key *k = pmp_config_find(key);
   struct pmp_config next = s->config;
   PMP_TRY(pmp_config_set(&next, key, value, msg)); /* names an unknown key, a wrong type, a range */
   if (!k || !k->live) {
-    return pmp_fail(msg, PMP_EINVALID, "%s cannot change while the run goes on; live are: optim.lr critic.lr objective.alpha "
-                    "objective.beta objective.beta_mean objective.beta_std learner.samples_per_insert "
-                    "learner.refresh_period", key);
+    return pmp_fail(
+        msg, PMP_EINVALID,
+        "%s cannot change while the run goes on; live are: optim.lr critic.lr objective.alpha "
+        "objective.beta objective.beta_mean objective.beta_std learner.samples_per_insert "
+        "learner.refresh_period",
+        key);
   }
-  const bool split = !isnan(s->config.objective.beta_mean), was_auto = isnan(s->config.objective.beta);
+  const bool split = !isnan(s->config.objective.beta_mean),
+             was_auto = isnan(s->config.objective.beta);
   if ((strcmp(key, "objective.beta") == 0 && (split || was_auto || isnan(next.objective.beta))) ||
       (strcmp(key, "objective.beta_mean") == 0 && (!split || isnan(next.objective.beta_mean))) ||
       (strcmp(key, "objective.beta_std") == 0 && (!split || isnan(next.objective.beta_std)))) {
-    return pmp_fail(msg, PMP_EINVALID, "%s cannot switch between the joint loss, the split one and beta: auto while the run goes on",
+    return pmp_fail(msg, PMP_EINVALID,
+                    "%s cannot switch between the joint loss, the split one and beta: auto while "
+                    "the run goes on",
                     key);
   }
   if (strcmp(key, "critic.lr") == 0 && s->config.label.judge != PMP_JUDGE_CRITIC) {
@@ -96,7 +105,8 @@ static enum pmp_err check_setting(const struct pmp_server *s, const char *key, c
   return PMP_OK;
 }
 
-void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *who, const char *key, const char *value) {
+void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *who, const char *key,
+                     const char *value) {
   struct pmp_errmsg msg = {{0}};
   struct change *c = calloc(1, sizeof *c);
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_SETTING);
@@ -123,11 +133,13 @@ void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *wh
   if (call) {
     pmp_refuse(s, call, err, 0, "%s", msg.text);
   } else {
-    pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-RELOAD", "key=%s reason=\"%s\"", key, msg.text);
+    pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-RELOAD", "key=%s reason=\"%s\"", key,
+                  msg.text);
   }
 }
 
-static bool post(struct pmp_server *s, enum pmp_learn_kind kind, struct pmp_call *call, const char *who) {
+static bool post(struct pmp_server *s, enum pmp_learn_kind kind, struct pmp_call *call,
+                 const char *who) {
   struct pmp_learn_in *in = calloc(1, sizeof *in);
   if (!in) return false;
   in->kind = kind;
@@ -139,24 +151,27 @@ static bool post(struct pmp_server *s, enum pmp_learn_kind kind, struct pmp_call
 }
 
 void pmp_control_command(struct pmp_server *s, enum pmp_learn_kind kind) {
-  if (!post(s, kind, NULL, "daemon")) pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-LEARN-FULL", "command=%d", (int)kind);
+  if (!post(s, kind, NULL, "daemon"))
+    pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-LEARN-FULL", "command=%d", (int)kind);
 }
 
-static void command(struct pmp_server *s, struct pmp_call *call, enum pmp_learn_kind kind, const char *who) {
+static void command(struct pmp_server *s, struct pmp_call *call, enum pmp_learn_kind kind,
+                    const char *who) {
   if (!post(s, kind, call, who)) pmp_refuse(s, call, PMP_EBUSY, 100, "the learner's queue is full");
 }
 
 void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out) {
-  static const char *const kind[] = {
-      [PMP_LEARN_PAUSE] = "pause", [PMP_LEARN_RESUME] = "resume", [PMP_LEARN_CHECKPOINT] = "checkpoint"};
+  static const char *const kind[] = {[PMP_LEARN_PAUSE] = "pause",
+                                     [PMP_LEARN_RESUME] = "resume",
+                                     [PMP_LEARN_CHECKPOINT] = "checkpoint"};
   struct pmp_call *call = in->owner;
   if (!call) return;
   if (out->err != PMP_OK) {
     pmp_refuse(s, call, out->err, 0, "%s", out->msg.text);
     return;
   }
-  json_t *detail = json_pack("{s:s, s:I, s:I}", "done", kind[in->kind], "step", (json_int_t)out->step, "version",
-                             (json_int_t)out->version);
+  json_t *detail = json_pack("{s:s, s:I, s:I}", "done", kind[in->kind], "step",
+                             (json_int_t)out->step, "version", (json_int_t)out->version);
   detail_event(s, in->key, kind[in->kind], json_incref(detail));
   answer_detail(s, call, detail);
 }
@@ -166,10 +181,18 @@ void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_s
   char who[PMP_STORE_NAME_MAX];
   snprintf(who, sizeof who, "local:%.58s", session->name);
   switch (c->action) {
-  case PMP_CONTROL_PAUSE: command(s, call, PMP_LEARN_PAUSE, who); return;
-  case PMP_CONTROL_RESUME: command(s, call, PMP_LEARN_RESUME, who); return;
-  case PMP_CONTROL_CHECKPOINT: command(s, call, PMP_LEARN_CHECKPOINT, who); return;
-  case PMP_CONTROL_REFRESH: pmp_control_set(s, call, who, "@refresh", ""); return;
+  case PMP_CONTROL_PAUSE:
+    command(s, call, PMP_LEARN_PAUSE, who);
+    return;
+  case PMP_CONTROL_RESUME:
+    command(s, call, PMP_LEARN_RESUME, who);
+    return;
+  case PMP_CONTROL_CHECKPOINT:
+    command(s, call, PMP_LEARN_CHECKPOINT, who);
+    return;
+  case PMP_CONTROL_REFRESH:
+    pmp_control_set(s, call, who, "@refresh", "");
+    return;
   case PMP_CONTROL_SET:
     if (c->key[0] == '@') { /* our own entries have no place in what a client may set */
       pmp_refuse(s, call, PMP_EINVALID, 0, "there is no key \"%.64s\"", c->key);
@@ -182,7 +205,9 @@ void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_s
     detail_event(s, who, "stop", json_object());
     pmp_server_stop(s, "asked by an operator");
     return;
-  default: pmp_refuse(s, call, PMP_EINVALID, 0, "control.action is missing"); return;
+  default:
+    pmp_refuse(s, call, PMP_EINVALID, 0, "control.action is missing");
+    return;
   }
 }
 
@@ -195,7 +220,8 @@ void pmp_control_reload(struct pmp_server *s) {
   struct pmp_config next;
   pmp_config_defaults(&next);
   enum pmp_err err = pmp_config_load(&next, s->config_path, &msg);
-  for (int i = 0; err == PMP_OK && i < s->sets; i++) err = pmp_config_assign(&next, s->set[i], &msg);
+  for (int i = 0; err == PMP_OK && i < s->sets; i++)
+    err = pmp_config_assign(&next, s->set[i], &msg);
   if (err != PMP_OK) {
     pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-RELOAD", "reason=\"%s\"", msg.text);
     return;
@@ -213,8 +239,8 @@ void pmp_control_reload(struct pmp_server *s) {
       pmp_control_set(s, NULL, "config", path, then);
       changed++;
     } else {
-      pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-CONFIG-RELOAD", "key=%s note=\"needs a restart\" now=\"%s\" file=\"%s\"",
-                    path, now, then);
+      pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-CONFIG-RELOAD",
+                    "key=%s note=\"needs a restart\" now=\"%s\" file=\"%s\"", path, now, then);
     }
   }
   pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-CONFIG-RELOAD", "changed=%u", changed);

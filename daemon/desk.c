@@ -1,5 +1,5 @@
-/* Verdicts of people by item. Each is an operation of its own in the store; the reply goes out when the last is on disk, and
- * what became trainable goes to the learner in commit order. */
+/* Verdicts of people by item. Each is an operation of its own in the store; the reply goes out when
+ * the last is on disk, and what became trainable goes to the learner in commit order. */
 #include "daemon/server.h"
 
 #include <stdlib.h>
@@ -74,8 +74,8 @@ static void verdict_done(struct pmp_server *s, struct pmp_pending *p) {
   free(p);
 }
 
-static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t index, const struct pmp_session *session,
-                               const struct pmp_verdict *v) {
+static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t index,
+                               const struct pmp_session *session, const struct pmp_verdict *v) {
   if (v->request_id[0] == '\0' || strlen(v->request_id) >= PMP_STORE_NAME_MAX) {
     return pmp_fail(&b->message[index], PMP_EINVALID, "verdict.request_id must have 1 to %d bytes",
                     PMP_STORE_NAME_MAX - 1);
@@ -112,14 +112,16 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
 void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
                         const struct pmp_verdicts *v) {
   if (s->config.label.judge != PMP_JUDGE_PEOPLE) {
-    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0, "this run is not judged by people (label.judge: people)");
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
+               "this run is not judged by people (label.judge: people)");
     return;
   }
   if (v->count == 0) {
     pmp_refuse(s, call, PMP_EINVALID, 0, "no verdict in the request");
     return;
   }
-  if (s->store_inflight + v->count > s->store_inflight_max || s->learn_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
+  if (s->store_inflight + v->count > s->store_inflight_max ||
+      s->learn_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
     pmp_refuse(s, call, PMP_EBUSY, 50, "too many verdicts wait already");
     return;
   }

@@ -1,4 +1,5 @@
-/* From a request's bytes to its verb, and from a reply to bytes. Sessions, roles and limits are checked here, once. */
+/* From a request's bytes to its verb, and from a reply to bytes. Sessions, roles and limits are
+ * checked here, once. */
 #include "daemon/server.h"
 
 #include <inttypes.h>
@@ -11,22 +12,42 @@
 static void count_refusal(struct pmp_server *s, enum pmp_err code) {
   struct pmp_counters *c = &s->count;
   switch (code) {
-  case PMP_EINVALID: c->refused_invalid++; break;
-  case PMP_EUNAUTHENTICATED: c->refused_unauthenticated++; break;
-  case PMP_EFORBIDDEN: c->refused_forbidden++; break;
-  case PMP_ENOTFOUND: c->refused_not_found++; break;
-  case PMP_ECONFLICT: c->refused_conflict++; break;
-  case PMP_EBUSY: c->refused_busy++; break;
-  case PMP_ETOOLARGE: c->refused_too_large++; break;
-  case PMP_EUNAVAILABLE: c->refused_unavailable++; break;
-  default: c->refused_internal++; break;
+  case PMP_EINVALID:
+    c->refused_invalid++;
+    break;
+  case PMP_EUNAUTHENTICATED:
+    c->refused_unauthenticated++;
+    break;
+  case PMP_EFORBIDDEN:
+    c->refused_forbidden++;
+    break;
+  case PMP_ENOTFOUND:
+    c->refused_not_found++;
+    break;
+  case PMP_ECONFLICT:
+    c->refused_conflict++;
+    break;
+  case PMP_EBUSY:
+    c->refused_busy++;
+    break;
+  case PMP_ETOOLARGE:
+    c->refused_too_large++;
+    break;
+  case PMP_EUNAVAILABLE:
+    c->refused_unavailable++;
+    break;
+  default:
+    c->refused_internal++;
+    break;
   }
 }
 
-struct pmp_request *pmp_call_request(struct pmp_call *call) { return call->user; }
+struct pmp_request *pmp_call_request(struct pmp_call *call) {
+  return call->user;
+}
 
-static enum pmp_err encode(struct pmp_server *s, const struct pmp_reply *reply, const void **data, size_t *size,
-                           struct pmp_errmsg *msg) {
+static enum pmp_err encode(struct pmp_server *s, const struct pmp_reply *reply, const void **data,
+                           size_t *size, struct pmp_errmsg *msg) {
   size_t want = s->scratch.capacity ? s->scratch.capacity : (size_t)1 << 18;
   for (;;) {
     enum pmp_err err = pmp_call_arena(&s->scratch, want);
@@ -46,14 +67,18 @@ void pmp_answer(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *r
   struct pmp_errmsg msg = {{0}};
   enum pmp_err err = encode(s, reply, &data, &size, &msg);
   if (err != PMP_OK) {
-    pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-RPC-ENCODE", "error=%s reason=\"%s\"", pmp_err_name(err), msg.text);
-    struct pmp_reply sorry = {.request_id = reply->request_id, .code = PMP_EINTERNAL, .message = "the reply could not be encoded"};
+    pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-RPC-ENCODE", "error=%s reason=\"%s\"",
+                  pmp_err_name(err), msg.text);
+    struct pmp_reply sorry = {.request_id = reply->request_id,
+                              .code = PMP_EINTERNAL,
+                              .message = "the reply could not be encoded"};
     err = encode(s, &sorry, &data, &size, &msg);
   }
   pmp_call_reply(call, data, err == PMP_OK ? size : 0);
 }
 
-void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, uint32_t retry_ms, const char *fmt, ...) {
+void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, uint32_t retry_ms,
+                const char *fmt, ...) {
   char text[REFUSAL_TEXT_MAX];
   va_list args;
   va_start(args, fmt);
@@ -69,44 +94,72 @@ void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, 
 static bool role_allows(enum pmp_role role, enum pmp_verb verb) {
   switch (verb) {
   case PMP_VERB_APPEND:
-  case PMP_VERB_REPORT: return role == PMP_ROLE_ACTOR;
-  case PMP_VERB_WEIGHTS: return role == PMP_ROLE_ACTOR || role == PMP_ROLE_OBSERVER;
+  case PMP_VERB_REPORT:
+    return role == PMP_ROLE_ACTOR;
+  case PMP_VERB_WEIGHTS:
+    return role == PMP_ROLE_ACTOR || role == PMP_ROLE_OBSERVER;
   case PMP_VERB_LEASE:
-  case PMP_VERB_VERDICTS: return role == PMP_ROLE_LABELER;
+  case PMP_VERB_VERDICTS:
+    return role == PMP_ROLE_LABELER;
   case PMP_VERB_STATUS:
   case PMP_VERB_HISTORY:
-  case PMP_VERB_EVENTS: return role == PMP_ROLE_OBSERVER;
+  case PMP_VERB_EVENTS:
+    return role == PMP_ROLE_OBSERVER;
   case PMP_VERB_CONTROL:
-  case PMP_VERB_EXPORT: return role == PMP_ROLE_OPERATOR;
-  default: return false;
+  case PMP_VERB_EXPORT:
+    return role == PMP_ROLE_OPERATOR;
+  default:
+    return false;
   }
 }
 
 static const char *verb_name(enum pmp_verb verb) {
-  static const char *const name[] = {"hello",  "append",  "weights", "report",   "status", "history",
-                                     "events", "control", "export",  "verdicts", "lease"};
+  static const char *const name[] = {"hello",  "append",   "weights", "report",
+                                     "status", "history",  "events",  "control",
+                                     "export", "verdicts", "lease"};
   return verb >= PMP_VERB_HELLO && verb <= PMP_VERB_LEASE ? name[verb - PMP_VERB_HELLO] : "nothing";
 }
 
-static bool on_right_address(const struct pmp_server *s, const struct pmp_call *call, enum pmp_verb verb) {
+static bool on_right_address(const struct pmp_server *s, const struct pmp_call *call,
+                             enum pmp_verb verb) {
   const bool data = call->transport == &s->data;
   const bool wants_data = verb == PMP_VERB_APPEND || verb == PMP_VERB_WEIGHTS;
   return verb == PMP_VERB_HELLO || data == wants_data;
 }
 
-static void serve(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, struct pmp_request *r) {
+static void serve(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                  struct pmp_request *r) {
   switch (r->verb) {
-  case PMP_VERB_APPEND: pmp_serve_append(s, call, session, &r->u.append); return;
-  case PMP_VERB_WEIGHTS: pmp_serve_weights(s, call, &r->u.weights); return;
-  case PMP_VERB_REPORT: pmp_serve_report(s, call, session, &r->u.report); return;
-  case PMP_VERB_STATUS: pmp_serve_status(s, call, &r->u.status); return;
-  case PMP_VERB_HISTORY: pmp_serve_history(s, call, &r->u.history); return;
-  case PMP_VERB_EVENTS: pmp_serve_events(s, call, &r->u.events); return;
-  case PMP_VERB_CONTROL: pmp_serve_control(s, call, session, &r->u.control); return;
-  case PMP_VERB_EXPORT: pmp_serve_export(s, call, &r->u.export_); return;
-  case PMP_VERB_VERDICTS: pmp_serve_verdicts(s, call, session, &r->u.verdicts); return;
+  case PMP_VERB_APPEND:
+    pmp_serve_append(s, call, session, &r->u.append);
+    return;
+  case PMP_VERB_WEIGHTS:
+    pmp_serve_weights(s, call, &r->u.weights);
+    return;
+  case PMP_VERB_REPORT:
+    pmp_serve_report(s, call, session, &r->u.report);
+    return;
+  case PMP_VERB_STATUS:
+    pmp_serve_status(s, call, &r->u.status);
+    return;
+  case PMP_VERB_HISTORY:
+    pmp_serve_history(s, call, &r->u.history);
+    return;
+  case PMP_VERB_EVENTS:
+    pmp_serve_events(s, call, &r->u.events);
+    return;
+  case PMP_VERB_CONTROL:
+    pmp_serve_control(s, call, session, &r->u.control);
+    return;
+  case PMP_VERB_EXPORT:
+    pmp_serve_export(s, call, &r->u.export_);
+    return;
+  case PMP_VERB_VERDICTS:
+    pmp_serve_verdicts(s, call, session, &r->u.verdicts);
+    return;
   case PMP_VERB_LEASE:
-    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0, "this daemon does not lease items; submit verdicts by item");
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
+               "this daemon does not lease items; submit verdicts by item");
     return;
   default:
     pmp_refuse(s, call, PMP_EINVALID, 0, "the request has no body that this daemon knows");
@@ -137,7 +190,8 @@ void pmp_dispatch(struct pmp_server *s, struct pmp_call *call) {
   call->user = r;
   if (err == PMP_ENOMEM) err = PMP_ETOOLARGE;
   if (err != PMP_OK) {
-    pmp_log_write(&s->log, PMP_LOG_DEBUG, "PMP-RPC-REFUSED", "code=%s reason=\"%s\"", pmp_err_name(err), msg.text);
+    pmp_log_write(&s->log, PMP_LOG_DEBUG, "PMP-RPC-REFUSED", "code=%s reason=\"%s\"",
+                  pmp_err_name(err), msg.text);
     pmp_refuse(s, call, err, 0, "%s", msg.text);
     return;
   }
@@ -150,13 +204,16 @@ void pmp_dispatch(struct pmp_server *s, struct pmp_call *call) {
     pmp_serve_hello(s, call, &r->u.hello);
     return;
   }
-  struct pmp_session *session = pmp_sessions_find(&s->sessions, r->session, pmp_clock_mono(&s->clock));
+  struct pmp_session *session =
+      pmp_sessions_find(&s->sessions, r->session, pmp_clock_mono(&s->clock));
   if (!session) {
-    pmp_refuse(s, call, PMP_EUNAUTHENTICATED, 0, "no such session: say hello first (sessions end with the daemon)");
+    pmp_refuse(s, call, PMP_EUNAUTHENTICATED, 0,
+               "no such session: say hello first (sessions end with the daemon)");
     return;
   }
   if (!pmp_sessions_allow(&s->sessions, session)) {
-    pmp_refuse(s, call, PMP_EBUSY, 1000, "more than %" PRIu64 " requests a second", s->config.limits.requests_per_second);
+    pmp_refuse(s, call, PMP_EBUSY, 1000, "more than %" PRIu64 " requests a second",
+               s->config.limits.requests_per_second);
     return;
   }
   if (!role_allows(session->role, r->verb)) {

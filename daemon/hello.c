@@ -39,28 +39,33 @@ static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
   const struct pmp_bytes instance = {.data = h->instance, .size = sizeof h->instance};
   if (p->op.err != PMP_OK) {
     const bool later = p->op.err == PMP_ENOSPC || p->op.err == PMP_EIO;
-    pmp_refuse(s, p->call, later ? PMP_EUNAVAILABLE : p->op.err, later ? 1000 : 0, "%s", p->op.msg.text);
+    pmp_refuse(s, p->call, later ? PMP_EUNAVAILABLE : p->op.err, later ? 1000 : 0, "%s",
+               p->op.msg.text);
   } else if (s->config.run.lockstep && (!s->learner_ready || h->last_commit > s->learner_commit)) {
-    pmp_refuse(s, p->call, PMP_EBUSY, 50, "lockstep: the steps of this actor's last chunk are not done yet");
-  } else if (pmp_sessions_open(&s->sessions, PMP_ROLE_ACTOR, h->name, instance, now, &session) != PMP_OK) {
+    pmp_refuse(s, p->call, PMP_EBUSY, 50,
+               "lockstep: the steps of this actor's last chunk are not done yet");
+  } else if (pmp_sessions_open(&s->sessions, PMP_ROLE_ACTOR, h->name, instance, now, &session) !=
+             PMP_OK) {
     pmp_refuse(s, p->call, PMP_EBUSY, 1000, "all sessions are in use");
   } else {
     session->epoch = h->epoch;
     session->last_seq = h->last_seq;
     session->rows = h->rows;
     pmp_sessions_fence(&s->sessions, h->name, h->epoch);
-    pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-ACTOR-HELLO", "actor=%s epoch=%u last_seq=%llu", h->name, h->epoch,
-                  (unsigned long long)h->last_seq);
+    pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-ACTOR-HELLO", "actor=%s epoch=%u last_seq=%llu",
+                  h->name, h->epoch, (unsigned long long)h->last_seq);
     welcome(s, p->call, session, h);
   }
   free(h->state);
   free(p);
 }
 
-static void actor_hello(struct pmp_server *s, struct pmp_call *call, const struct pmp_hello *hello) {
+static void actor_hello(struct pmp_server *s, struct pmp_call *call,
+                        const struct pmp_hello *hello) {
   if (hello->instance.size != PMP_INSTANCE_BYTES) {
-    pmp_refuse(s, call, PMP_EINVALID, 0, "hello.instance has %zu bytes; an actor draws %d random ones",
-               hello->instance.size, PMP_INSTANCE_BYTES);
+    pmp_refuse(s, call, PMP_EINVALID, 0,
+               "hello.instance has %zu bytes; an actor draws %d random ones", hello->instance.size,
+               PMP_INSTANCE_BYTES);
     return;
   }
   struct pmp_errmsg msg = {{0}};
@@ -85,16 +90,19 @@ static void actor_hello(struct pmp_server *s, struct pmp_call *call, const struc
 
 void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct pmp_hello *hello) {
   if (hello->role == PMP_ROLE_NONE || hello->role > PMP_ROLE_OPERATOR) {
-    pmp_refuse(s, call, PMP_EINVALID, 0, "hello.role is missing: actor, labeler, observer or operator");
+    pmp_refuse(s, call, PMP_EINVALID, 0,
+               "hello.role is missing: actor, labeler, observer or operator");
     return;
   }
-  if (!pmp_name_valid(hello->name) || (hello->role == PMP_ROLE_LABELER && strlen(hello->name) > LABELER_NAME_MAX)) {
+  if (!pmp_name_valid(hello->name) ||
+      (hello->role == PMP_ROLE_LABELER && strlen(hello->name) > LABELER_NAME_MAX)) {
     pmp_refuse(s, call, PMP_EINVALID, 0,
                "hello.name must be 1 to 64 (a labeler's 58) letters, digits, '-', '_', '.' or '@'");
     return;
   }
   if (hello->token[0] != '\0') {
-    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0, "this daemon listens on loopback without tokens; leave the token out");
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
+               "this daemon listens on loopback without tokens; leave the token out");
     return;
   }
   if (hello->role == PMP_ROLE_ACTOR) {
@@ -102,8 +110,8 @@ void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct p
     return;
   }
   struct pmp_session *session = NULL;
-  if (pmp_sessions_open(&s->sessions, hello->role, hello->name, (struct pmp_bytes){0}, pmp_clock_mono(&s->clock),
-                        &session) != PMP_OK) {
+  if (pmp_sessions_open(&s->sessions, hello->role, hello->name, (struct pmp_bytes){0},
+                        pmp_clock_mono(&s->clock), &session) != PMP_OK) {
     pmp_refuse(s, call, PMP_EBUSY, 1000, "all sessions are in use");
     return;
   }

@@ -1,5 +1,6 @@
-/* append: decode, check, admit, commit, acknowledge, hand to the learner. A chunk's decoded form is a job; jobs are few and
- * reused, and whoever finds none waits (at most append_hold_ms) or is answered busy. */
+/* append: decode, check, admit, commit, acknowledge, hand to the learner. A chunk's decoded form is
+ * a job; jobs are few and reused, and whoever finds none waits (at most append_hold_ms) or is
+ * answered busy. */
 #include "daemon/rows.h"
 #include "daemon/server.h"
 
@@ -42,7 +43,8 @@ static void end_append(struct pmp_server *s, struct pmp_session *session) {
   s->appends_now--;
 }
 
-static void acknowledge(struct pmp_server *s, struct pmp_call *call, uint64_t chunk, uint32_t rows, bool duplicate) {
+static void acknowledge(struct pmp_server *s, struct pmp_call *call, uint64_t chunk, uint32_t rows,
+                        bool duplicate) {
   struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_APPEND};
   reply.u.append = (struct pmp_append_reply){.chunk = chunk,
                                              .rows = rows,
@@ -64,7 +66,8 @@ static void refuse_stored(struct pmp_server *s, struct pmp_pending *p) {
 }
 
 /* A committed chunk goes to the learner; there is a place on its queue for every job. */
-static void hand_over(struct pmp_server *s, struct pmp_job *job, struct pmp_call *call, struct pmp_session *session) {
+static void hand_over(struct pmp_server *s, struct pmp_job *job, struct pmp_call *call,
+                      struct pmp_session *session) {
   struct pmp_learn_in *in = calloc(1, sizeof *in);
   if (!in) {
     pmp_server_fatal(s, "out of memory with a committed chunk in hand");
@@ -91,10 +94,12 @@ static void append_done(struct pmp_server *s, struct pmp_pending *p) {
     if (p->op.err != PMP_OK) {
       refuse_stored(s, p);
     } else if (lockstep && a->commit > s->learner_commit) {
-      pmp_refuse(s, p->call, PMP_EBUSY, BUSY_RETRY_MS, "lockstep: this chunk's steps are not done yet");
+      pmp_refuse(s, p->call, PMP_EBUSY, BUSY_RETRY_MS,
+                 "lockstep: this chunk's steps are not done yet");
     } else {
       s->count.duplicates++;
-      pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-INGEST-DUP", "actor=%s seq=%" PRIu64, session->name, a->seq);
+      pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-INGEST-DUP", "actor=%s seq=%" PRIu64, session->name,
+                    a->seq);
       acknowledge(s, p->call, a->chunk, a->rows, true);
     }
     pmp_ingest_job_free(s, job);
@@ -129,7 +134,8 @@ void pmp_ingest_learned(struct pmp_server *s, struct pmp_learn_in *in, uint64_t 
   pmp_ingest_job_free(s, job);
 }
 
-static void drop(struct pmp_server *s, struct pmp_held *h, enum pmp_err code, uint32_t retry_ms, const char *why) {
+static void drop(struct pmp_server *s, struct pmp_held *h, enum pmp_err code, uint32_t retry_ms,
+                 const char *why) {
   pmp_refuse(s, h->call, code, retry_ms, "%s", why);
   pmp_ingest_job_free(s, h->job);
   end_append(s, h->session);
@@ -141,7 +147,8 @@ static void submit(struct pmp_server *s, struct pmp_held *h) {
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_APPEND);
   if (p) {
     struct pmp_store_append *op = &p->op.u.append;
-    const struct pmp_rows_count n = pmp_rows_count(&h->job->chunk, s->config.label.judge == PMP_JUDGE_PEOPLE);
+    const struct pmp_rows_count n =
+        pmp_rows_count(&h->job->chunk, s->config.label.judge == PMP_JUDGE_PEOPLE);
     strcpy(op->name, h->session->name);
     op->epoch = h->session->epoch;
     op->seq = a->seq;
@@ -178,7 +185,8 @@ void pmp_ingest_retry_held(struct pmp_server *s) {
       i++;
       continue;
     }
-    memmove(&s->held[i], &s->held[i + 1], (s->held_count - i - 1) * sizeof h); /* first come, first served */
+    memmove(&s->held[i], &s->held[i + 1],
+            (s->held_count - i - 1) * sizeof h); /* first come, first served */
     s->held_count--;
     if (admitted) {
       submit(s, &h);
@@ -186,7 +194,8 @@ void pmp_ingest_retry_held(struct pmp_server *s) {
       drop(s, &h, PMP_EUNAVAILABLE, 1000, "the daemon is stopping");
     } else {
       s->count.hold_busy++;
-      drop(s, &h, PMP_EBUSY, BUSY_RETRY_MS, "the learner is behind: samples_per_insert holds appends back");
+      drop(s, &h, PMP_EBUSY, BUSY_RETRY_MS,
+           "the learner is behind: samples_per_insert holds appends back");
     }
   }
 }
@@ -197,7 +206,8 @@ static bool refused_early(struct pmp_server *s, struct pmp_call *call, struct pm
   if (session->fenced) {
     pmp_refuse(s, call, PMP_ECONFLICT, 0, "a newer instance of %s has taken over", session->name);
   } else if (session->appending) {
-    pmp_refuse(s, call, PMP_EBUSY, BUSY_RETRY_MS, "%s has an append under way; one at a time", session->name);
+    pmp_refuse(s, call, PMP_EBUSY, BUSY_RETRY_MS, "%s has an append under way; one at a time",
+               session->name);
   } else if (s->config.run.lockstep && !s->learner_ready) {
     pmp_refuse(s, call, PMP_EBUSY, 50, "the learner is loading");
   } else if (s->appends_now >= s->held_max) {
@@ -220,15 +230,17 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   struct pmp_errmsg msg = {{0}};
   enum pmp_err err = pmp_call_arena(&job->arena, 3 * a->chunk.size + 65536);
   if (err == PMP_OK) {
-    err = pmp_wire_decode_chunk(a->chunk.data, a->chunk.size, &s->spec, &s->limits, &job->arena, &job->chunk, &msg);
+    err = pmp_wire_decode_chunk(a->chunk.data, a->chunk.size, &s->spec, &s->limits, &job->arena,
+                                &job->chunk, &msg);
   }
   if (err == PMP_OK && a->actor_state.size > s->limits.actor_state_bytes) {
-    err = pmp_fail(&msg, PMP_ETOOLARGE, "actor_state has %zu bytes; at most %u are kept", a->actor_state.size,
-                   s->limits.actor_state_bytes);
+    err = pmp_fail(&msg, PMP_ETOOLARGE, "actor_state has %zu bytes; at most %u are kept",
+                   a->actor_state.size, s->limits.actor_state_bytes);
   }
   if (err != PMP_OK) {
-    pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-INGEST-REFUSED", "actor=%s seq=%" PRIu64 " code=%s reason=\"%s\"",
-                  session->name, a->seq, pmp_err_name(err), msg.text);
+    pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-INGEST-REFUSED",
+                  "actor=%s seq=%" PRIu64 " code=%s reason=\"%s\"", session->name, a->seq,
+                  pmp_err_name(err), msg.text);
     pmp_ingest_job_free(s, job);
     pmp_refuse(s, call, err == PMP_ENOMEM ? PMP_ETOOLARGE : err, 0, "%s", msg.text);
     return;
@@ -241,7 +253,8 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
     if (st.open_items_rows + (job->chunk.rows - n.labelled) > s->config.limits.open_items) {
       s->count.open_items_busy++;
       pmp_ingest_job_free(s, job);
-      pmp_refuse(s, call, PMP_EBUSY, 1000, "%" PRIu64 " rows wait for people already (limits.open_items)",
+      pmp_refuse(s, call, PMP_EBUSY, 1000,
+                 "%" PRIu64 " rows wait for people already (limits.open_items)",
                  st.open_items_rows);
       return;
     }

@@ -1,4 +1,5 @@
-/* The learner's thread: its loop and its doors. Entries are in learn_entry.c, checkpoints and start in learn_save.c. */
+/* The learner's thread: its loop and its doors. Entries are in learn_entry.c, checkpoints and start
+ * in learn_save.c. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* pthread_setaffinity_np */
 #endif
@@ -30,7 +31,8 @@ struct pmp_learn_out *pmp_learn_out_new(enum pmp_out_kind kind) {
   return o;
 }
 
-void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err, const char *text) {
+void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err,
+                    const char *text) {
   struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_DONE);
   o->in = in;
   o->err = err;
@@ -52,7 +54,8 @@ void pmp_learn_publish(struct pmp_learn *l) {
   struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_SNAPSHOT);
   o->version = pmp_trainer_version(l->trainer);
   o->step = pmp_trainer_steps(l->trainer);
-  o->snapshot = pmp_snapshot_new(&l->policy->manifest, pmp_trainer_ref(l->trainer), o->version, o->step, false);
+  o->snapshot = pmp_snapshot_new(&l->policy->manifest, pmp_trainer_ref(l->trainer), o->version,
+                                 o->step, false);
   if (!o->snapshot) {
     free(o);
     pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-NOMEM", "what=snapshot");
@@ -102,7 +105,8 @@ void pmp_learn_state_set(struct pmp_learn *l, enum pmp_learn_state state, const 
   pthread_mutex_unlock(&l->lock);
 }
 
-static void add_point(struct pmp_learn_out *o, const struct pmp_learn *l, const char *name, double value) {
+static void add_point(struct pmp_learn_out *o, const struct pmp_learn *l, const char *name,
+                      double value) {
   if (!isfinite(value) || o->points == PMP_METRICS_MAX) return;
   struct pmp_store_point *p = &o->point[o->points++];
   snprintf(p->name, sizeof p->name, "learner.%s", name);
@@ -117,7 +121,8 @@ static const struct {
   const char *name;
   size_t offset;
 } metric[PMP_STEP_NUMBERS] = {
-#define M(field, name) {name, offsetof(struct pmp_step_metrics, field)}
+#define M(field, name)                                                                             \
+  { name, offsetof(struct pmp_step_metrics, field) }
     M(loss, "loss"),
     M(loss_accepted, "loss_accepted"),
     M(loss_rejected, "loss_rejected"),
@@ -198,7 +203,8 @@ static bool may_step(struct pmp_learn *l) {
   return pmp_limiter_may_step(l->config.limiter);
 }
 
-/* The guard or a non-finite number stops the run until an operator resumes it; the last good checkpoint stays. */
+/* The guard or a non-finite number stops the run until an operator resumes it; the last good
+ * checkpoint stays. */
 static void stop_on_fault(struct pmp_learn *l, const char *why) {
   l->paused = true;
   l->faulted = true;
@@ -297,7 +303,8 @@ static void drain(struct pmp_learn *l) {
   while (!l->stopping && pmp_ring_try_pop(&l->in, &item)) sort_in(l, item);
 }
 
-/* Applies waiting entries: all of them, or in lockstep the next one once the steps of the last are done. */
+/* Applies waiting entries: all of them, or in lockstep the next one once the steps of the last are
+ * done. */
 static void take_entries(struct pmp_learn *l) {
   const bool lockstep = l->config.config->run.lockstep;
   while (l->head) {
@@ -347,7 +354,8 @@ static void show_state(struct pmp_learn *l, bool stepping) {
       snprintf(text, sizeof text, "waiting for data: %llu trainable rows of %llu",
                (unsigned long long)lim.trainable, (unsigned long long)l->config.limiter->need);
     } else {
-      snprintf(text, sizeof text, "waiting for data: trained on all that samples_per_insert allows");
+      snprintf(text, sizeof text,
+               "waiting for data: trained on all that samples_per_insert allows");
     }
     pmp_learn_state_set(l, PMP_LEARN_WAITING, text);
   }
@@ -383,7 +391,8 @@ static void pin(const struct pmp_learn *l) {
   CPU_ZERO(&set);
   CPU_SET((size_t)core - 1, &set);
   if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0) {
-    pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-PIN", "core=%llu", (unsigned long long)core);
+    pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-PIN", "core=%llu",
+                  (unsigned long long)core);
   }
 }
 
@@ -423,7 +432,8 @@ static void *learn_main(void *arg) {
   return NULL;
 }
 
-enum pmp_err pmp_learn_start(struct pmp_learn **out, const struct pmp_learn_config *config, struct pmp_errmsg *msg) {
+enum pmp_err pmp_learn_start(struct pmp_learn **out, const struct pmp_learn_config *config,
+                             struct pmp_errmsg *msg) {
   struct pmp_learn *l = calloc(1, sizeof *l);
   if (!l) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
   l->config = *config;
@@ -456,7 +466,9 @@ fail:
   return err;
 }
 
-enum pmp_err pmp_learn_post(struct pmp_learn *l, struct pmp_learn_in *in) { return pmp_ring_push(&l->in, in); }
+enum pmp_err pmp_learn_post(struct pmp_learn *l, struct pmp_learn_in *in) {
+  return pmp_ring_push(&l->in, in);
+}
 
 bool pmp_learn_next(struct pmp_learn *l, struct pmp_learn_out **out) {
   void *item = NULL;
@@ -485,7 +497,9 @@ void pmp_learn_status(struct pmp_learn *l, struct pmp_learn_status *s) {
   pthread_mutex_unlock(&l->lock);
 }
 
-const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l) { return l->policy; }
+const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l) {
+  return l->policy;
+}
 
 void pmp_learn_close(struct pmp_learn *l) {
   if (!l) return;

@@ -1,8 +1,9 @@
-/* The learner's thread: takes entries in commit order, steps as the rate limiter allows, refreshes and publishes the
- * reference, writes checkpoints.
+/* The learner's thread: takes entries in commit order, steps as the rate limiter allows, refreshes
+ * and publishes the reference, writes checkpoints.
  *
- * Everything goes in by pmp_learn_post and comes out by a ring that the loop drains. The thread owns the trainer; nobody else
- * touches it. When the loop is slow to drain, the learner waits: nothing is dropped. */
+ * Everything goes in by pmp_learn_post and comes out by a ring that the loop drains. The thread
+ * owns the trainer; nobody else touches it. When the loop is slow to drain, the learner waits:
+ * nothing is dropped. */
 #ifndef PMP_DAEMON_LEARN_H
 #define PMP_DAEMON_LEARN_H
 
@@ -15,7 +16,8 @@
 #include "learner/checkpoint.h"
 #include "store/store.h"
 
-/* One chunk on its way: decoded in its own arena by ingest, handed to the learner after the commit, given back. */
+/* One chunk on its way: decoded in its own arena by ingest, handed to the learner after the commit,
+ * given back. */
 struct pmp_job {
   struct pmp_arena arena;
   struct pmp_chunk chunk;
@@ -23,39 +25,40 @@ struct pmp_job {
   uint64_t id, commit; /* of the chunk */
   uint32_t reserved;   /* trainable rows admitted */
   uint32_t env_steps;
-  void *owner;         /* ingest's */
+  void *owner; /* ingest's */
 };
 
 enum pmp_learn_kind {
-  PMP_LEARN_CHUNK,    /* job */
-  PMP_LEARN_VERDICT,  /* labels, chunk bytes */
-  PMP_LEARN_SETTING,  /* key, value */
+  PMP_LEARN_CHUNK,   /* job */
+  PMP_LEARN_VERDICT, /* labels, chunk bytes */
+  PMP_LEARN_SETTING, /* key, value */
   PMP_LEARN_PAUSE,
   PMP_LEARN_RESUME,
   PMP_LEARN_CHECKPOINT,
-  PMP_LEARN_POLICY,   /* a snapshot of pi */
-  PMP_LEARN_STOP      /* checkpoint and end */
+  PMP_LEARN_POLICY, /* a snapshot of pi */
+  PMP_LEARN_STOP    /* checkpoint and end */
 };
 
-struct pmp_learn_in { /* malloc'd by the poster, freed by the poster when it comes back in an out message (or at close) */
+struct pmp_learn_in { /* malloc'd by the poster, freed by the poster when it comes back in an out
+                         message (or at close) */
   enum pmp_learn_kind kind;
   uint64_t commit;
   struct pmp_job *job;
   struct pmp_store_label *label; /* owned */
   uint32_t labels;
-  void *data;                    /* owned: the judged chunk as sent */
+  void *data; /* owned: the judged chunk as sent */
   size_t bytes;
   uint64_t chunk;
   bool first;
   char key[PMP_STORE_NAME_MAX], value[PMP_CONFIG_TEXT_MAX];
-  void *owner;                   /* the poster's */
-  struct pmp_learn_in *next;     /* the learner's */
+  void *owner;               /* the poster's */
+  struct pmp_learn_in *next; /* the learner's */
 };
 
 enum pmp_out_kind {
-  PMP_OUT_READY,      /* the checkpoint is loaded and the ring filled */
-  PMP_OUT_DONE,       /* `in` is done with; err, msg, snapshot or checkpoint as its kind says */
-  PMP_OUT_SNAPSHOT,   /* a new reference */
+  PMP_OUT_READY,    /* the checkpoint is loaded and the ring filled */
+  PMP_OUT_DONE,     /* `in` is done with; err, msg, snapshot or checkpoint as its kind says */
+  PMP_OUT_SNAPSHOT, /* a new reference */
   PMP_OUT_METRICS,
   PMP_OUT_CHECKPOINT, /* a checkpoint was written */
   PMP_OUT_EVENT,      /* kind and detail for the audit */
@@ -78,14 +81,21 @@ struct pmp_learn_out { /* malloc'd by the learner, freed by the loop */
   char event[32], detail[512];
 };
 
-enum pmp_learn_state { PMP_LEARN_LOADING, PMP_LEARN_RUNNING, PMP_LEARN_WAITING, PMP_LEARN_PAUSED, PMP_LEARN_FINISHED, PMP_LEARN_FAILED };
+enum pmp_learn_state {
+  PMP_LEARN_LOADING,
+  PMP_LEARN_RUNNING,
+  PMP_LEARN_WAITING,
+  PMP_LEARN_PAUSED,
+  PMP_LEARN_FINISHED,
+  PMP_LEARN_FAILED
+};
 
 /* A consistent copy of what the learner says of itself. */
 struct pmp_learn_status {
   enum pmp_learn_state state;
   char reason[256];
   uint64_t steps, version, commit, env_steps, checkpoint_step;
-  double steps_per_s, entry_s; /* entry_s: seconds spent applying entries */
+  double steps_per_s, entry_s;           /* entry_s: seconds spent applying entries */
   double accepted, rejected, unlabelled; /* outcomes judged in steps, ever in this process */
   uint64_t skipped_rejected, skipped_steps, checkpoints, checkpoint_failures;
   struct pmp_replay_stats replay;
@@ -100,7 +110,7 @@ struct pmp_learn_config {
   const struct pmp_config *config; /* borrowed; what is live may differ */
   const struct pmp_spec *spec;
   const char *store_path, *checkpoint_dir;
-  uint64_t last_commit;      /* of the store when it was opened: up to here entries are read from it */
+  uint64_t last_commit; /* of the store when it was opened: up to here entries are read from it */
   uint64_t reserved_version; /* versions up to here may have been published before */
   const struct pmp_fs *fs;
   struct pmp_clock clock;
@@ -113,9 +123,11 @@ struct pmp_learn_config {
 
 struct pmp_learn;
 
-/* Opens the trainer (so that a wrong configuration is said at once) and starts the thread, which loads the newest checkpoint
- * and fills the ring. */
-PMP_MUST_CHECK enum pmp_err pmp_learn_start(struct pmp_learn **l, const struct pmp_learn_config *config, struct pmp_errmsg *msg);
+/* Opens the trainer (so that a wrong configuration is said at once) and starts the thread, which
+ * loads the newest checkpoint and fills the ring. */
+PMP_MUST_CHECK enum pmp_err pmp_learn_start(struct pmp_learn **l,
+                                            const struct pmp_learn_config *config,
+                                            struct pmp_errmsg *msg);
 /* Loop; never blocks. PMP_EBUSY when the queue is full. */
 PMP_MUST_CHECK enum pmp_err pmp_learn_post(struct pmp_learn *l, struct pmp_learn_in *in);
 /* Loop: next message out; false when there is none. */

@@ -1,15 +1,23 @@
-/* Entries: chunks, verdicts and settings, as the loop hands them over and as the store gives them back. Both ways end in the same
- * functions, so that a refilled ring is the ring that was. */
+/* Entries: chunks, verdicts and settings, as the loop hands them over and as the store gives them
+ * back. Both ways end in the same functions, so that a refilled ring is the ring that was. */
 #include "daemon/learn_internal.h"
 #include "proto/wire.h"
 
 #include <math.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
-/* A stream is an actor's name: its next instance, given its state, goes on in the middle of an episode. */
-static uint64_t stream_of(const char *actor) { return XXH3_64bits(actor, strlen(actor)); }
+/* A stream is an actor's name: its next instance, given its state, goes on in the middle of an
+ * episode. */
+static uint64_t stream_of(const char *actor) {
+  static const unsigned char key[crypto_shorthash_KEYBYTES] = {0}; /* the same in every process */
+  unsigned char out[crypto_shorthash_BYTES];
+  crypto_shorthash(out, (const unsigned char *)actor, strlen(actor), key);
+  uint64_t id;
+  memcpy(&id, out, sizeof id);
+  return id;
+}
 
 void pmp_learn_count_trainable(struct pmp_learn *l) {
   struct pmp_replay_stats s;
@@ -27,16 +35,17 @@ static enum pmp_err arena_for(struct pmp_learn *l, size_t bytes) {
 }
 
 /* Rows into the ring. filling: they are history that a checkpoint has counted already. */
-static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *rows, double each, bool filling,
-                             struct pmp_errmsg *msg) {
+static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *rows, double each,
+                             bool filling, struct pmp_errmsg *msg) {
   uint32_t trainable = 0;
   PMP_TRY(pmp_replay_add(pmp_trainer_replay(l->trainer), rows, &trainable, msg));
   if (!filling) pmp_limiter_arrive(l->config.limiter, trainable, each);
   return PMP_OK;
 }
 
-static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chunk, const char *actor, uint64_t id,
-                                uint64_t commit, bool filling, struct pmp_errmsg *msg) {
+static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chunk,
+                                const char *actor, uint64_t id, uint64_t commit, bool filling,
+                                struct pmp_errmsg *msg) {
   struct pmp_replay_rows rows;
   PMP_TRY(pmp_rows_from_chunk(l->config.spec, chunk, &l->arena, &rows));
   rows.chunk = id;
@@ -47,9 +56,9 @@ static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chu
   return add_rows(l, &rows, NAN, filling, msg);
 }
 
-static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *chunk, uint64_t id, uint64_t commit,
-                                 const struct pmp_store_label *label, uint32_t labels, bool filling,
-                                 struct pmp_errmsg *msg) {
+static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *chunk, uint64_t id,
+                                 uint64_t commit, const struct pmp_store_label *label,
+                                 uint32_t labels, bool filling, struct pmp_errmsg *msg) {
   struct pmp_replay *ring = pmp_trainer_replay(l->trainer);
   struct pmp_replay_rows all, one;
   PMP_TRY(pmp_rows_from_chunk(l->config.spec, chunk, &l->arena, &all));
@@ -61,12 +70,13 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
     bool known = false;
     const struct pmp_row_id row = {.chunk = id, .row = label[i].row};
     PMP_TRY(pmp_replay_relabel(ring, row, label[i].label, label[i].weight, &known));
-    /* Whether a row enters now is a matter of its history alone, not of what happens to be in memory. */
+    /* Whether a row enters now is a matter of its history alone, not of what happens to be in
+     * memory. */
     if (label[i].before != 0 || label[i].label == 0 || label[i].row >= chunk->rows) continue;
     if (known) continue;
     const size_t mark = pmp_arena_mark(&l->arena);
-    PMP_TRY(pmp_rows_one(&all, obs, l->config.spec->action.dim, label[i].row, label[i].label, label[i].weight,
-                         &l->arena, &one));
+    PMP_TRY(pmp_rows_one(&all, obs, l->config.spec->action.dim, label[i].row, label[i].label,
+                         label[i].weight, &l->arena, &one));
     PMP_TRY(add_rows(l, &one, 0, filling, msg));
     pmp_arena_release(&l->arena, mark);
   }
@@ -76,7 +86,8 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
   return PMP_OK;
 }
 
-static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const char *value, struct pmp_errmsg *msg) {
+static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const char *value,
+                                  struct pmp_errmsg *msg) {
   if (strcmp(key, "@refresh") == 0) {
     pmp_trainer_refresh(l->trainer);
     pmp_learn_count_trainable(l);
@@ -119,8 +130,8 @@ static struct pmp_wire_limits stored_limits(void) {
   return w;
 }
 
-static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t bytes, struct pmp_chunk *chunk,
-                                  struct pmp_errmsg *msg) {
+static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t bytes,
+                                  struct pmp_chunk *chunk, struct pmp_errmsg *msg) {
   const size_t row = pmp_rows_scratch(l->config.spec, 1);
   const size_t rows = bytes / (l->config.spec->action.dim * sizeof(float)) + 1; /* at most */
   struct pmp_wire_limits limits = stored_limits();
@@ -142,7 +153,8 @@ enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struc
   } else if (in->kind == PMP_LEARN_VERDICT) {
     struct pmp_chunk chunk;
     err = decode_stored(l, in->data, in->bytes, &chunk, msg);
-    if (err == PMP_OK) err = apply_labels(l, &chunk, in->chunk, in->commit, in->label, in->labels, false, msg);
+    if (err == PMP_OK)
+      err = apply_labels(l, &chunk, in->chunk, in->commit, in->label, in->labels, false, msg);
   } else {
     err = apply_setting(l, in->key, in->value, msg);
   }
@@ -154,7 +166,8 @@ enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struc
   return err;
 }
 
-enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e, bool filling, struct pmp_errmsg *msg) {
+enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e, bool filling,
+                              struct pmp_errmsg *msg) {
   l->starved = false;
   enum pmp_err err = PMP_OK;
   struct pmp_chunk chunk;

@@ -41,7 +41,8 @@ struct pmp_learn {
 /* learn.c */
 void pmp_learn_send(struct pmp_learn *l, struct pmp_learn_out *out);
 struct pmp_learn_out *pmp_learn_out_new(enum pmp_out_kind kind);
-void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err, const char *text);
+void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err,
+                    const char *text);
 void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *detail);
 void pmp_learn_publish(struct pmp_learn *l);
 void pmp_learn_fail(struct pmp_learn *l, enum pmp_err err, const char *text);
@@ -49,9 +50,10 @@ void pmp_learn_refresh_status(struct pmp_learn *l, bool now);
 void pmp_learn_state_set(struct pmp_learn *l, enum pmp_learn_state state, const char *reason);
 
 /* learn_entry.c: one entry, from the loop or from the store. */
-PMP_MUST_CHECK enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg);
-PMP_MUST_CHECK enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e, bool filling,
-                                             struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in,
+                                            struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e,
+                                             bool filling, struct pmp_errmsg *msg);
 void pmp_learn_count_trainable(struct pmp_learn *l);
 
 /* learn_save.c */

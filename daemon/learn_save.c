@@ -79,7 +79,8 @@ static enum pmp_err list_kept(struct pmp_learn *l, struct pmp_errmsg *msg) {
     }
     char *text = NULL;
     struct context c;
-    if (pmp_checkpoint_verify(l->config.fs, info[i].path, &info[i], &text, NULL) == PMP_OK &&
+    struct pmp_checkpoint_info read; /* the path is borrowed while it is filled */
+    if (pmp_checkpoint_verify(l->config.fs, info[i].path, &read, &text, NULL) == PMP_OK &&
         context_read(text, &c, NULL) == PMP_OK) {
       struct pmp_store_checkpoint_row *row = &rows[n++];
       row->step = info[i].step;

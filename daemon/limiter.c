@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint64_t min_size, uint64_t batch,
-                      bool lockstep, bool people) {
+void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint64_t min_size,
+                      uint64_t batch, bool lockstep, bool people) {
   memset(l, 0, sizeof *l);
   pthread_mutex_init(&l->lock, NULL);
   l->spi = spi;
@@ -16,7 +16,9 @@ void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint6
   l->people = people;
 }
 
-void pmp_limiter_fini(struct pmp_limiter *l) { pthread_mutex_destroy(&l->lock); }
+void pmp_limiter_fini(struct pmp_limiter *l) {
+  pthread_mutex_destroy(&l->lock);
+}
 
 bool pmp_limiter_admit(struct pmp_limiter *l, uint64_t n) {
   pthread_mutex_lock(&l->lock);
@@ -75,12 +77,16 @@ void pmp_limiter_set_spi(struct pmp_limiter *l, double spi, double tolerance) {
 
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s) {
   pthread_mutex_lock(&l->lock);
-  *s = (struct pmp_limiter_state){
-      .d = l->d, .reserved = (double)l->reserved * l->spi, .spi = l->spi, .arrived = l->arrived, .trainable = l->trainable};
+  *s = (struct pmp_limiter_state){.d = l->d,
+                                  .reserved = (double)l->reserved * l->spi,
+                                  .spi = l->spi,
+                                  .arrived = l->arrived,
+                                  .trainable = l->trainable};
   pthread_mutex_unlock(&l->lock);
 }
 
-void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance, uint64_t arrived) {
+void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance,
+                         uint64_t arrived) {
   pthread_mutex_lock(&l->lock);
   l->d = d;
   l->spi = spi;

@@ -1,7 +1,9 @@
-/* The rate limiter: one running number D that ties rows trained on to rows that came in (protocol.md, "Rate limiting").
+/* The rate limiter: one running number D that ties rows trained on to rows that came in
+ * (protocol.md, "Rate limiting").
  *
- * D grows by n * samples_per_insert when n trainable rows beyond min_size arrive and falls by each step's rows. Admission
- * reserves; the learner settles. Any thread; a mutex, never held for long. */
+ * D grows by n * samples_per_insert when n trainable rows beyond min_size arrive and falls by each
+ * step's rows. Admission reserves; the learner settles. Any thread; a mutex, never held for long.
+ */
 #ifndef PMP_DAEMON_LIMITER_H
 #define PMP_DAEMON_LIMITER_H
 
@@ -16,17 +18,19 @@ struct pmp_limiter {
   double spi, tolerance; /* samples per insert; rows */
   uint64_t need;         /* max(min_size, batch) */
   uint64_t min_size, batch;
-  uint64_t trainable;    /* now */
-  uint64_t arrived;      /* trainable rows ever */
+  uint64_t trainable; /* now */
+  uint64_t arrived;   /* trainable rows ever */
   bool lockstep, people;
 };
 
-void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint64_t min_size, uint64_t batch,
-                      bool lockstep, bool people);
+void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint64_t min_size,
+                      uint64_t batch, bool lockstep, bool people);
 void pmp_limiter_fini(struct pmp_limiter *l);
-/* Loop: may n further trainable rows come in now? Reserves room for them when the answer is yes. In lockstep always yes. */
+/* Loop: may n further trainable rows come in now? Reserves room for them when the answer is yes. In
+ * lockstep always yes. */
 bool pmp_limiter_admit(struct pmp_limiter *l, uint64_t n);
-/* The n rows of an admission are settled or will not come (failed commit, duplicate): their reservation is given back. */
+/* The n rows of an admission are settled or will not come (failed commit, duplicate): their
+ * reservation is given back. */
 void pmp_limiter_release(struct pmp_limiter *l, uint64_t n);
 /* Learner: n rows became trainable (worth `each` rows of training; NaN: samples_per_insert). */
 void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each);
@@ -44,6 +48,7 @@ struct pmp_limiter_state {
   uint64_t arrived, trainable;
 };
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s);
-void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance, uint64_t arrived);
+void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance,
+                         uint64_t arrived);
 
 #endif

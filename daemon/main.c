@@ -16,9 +16,12 @@ static const char usage[] =
     "Learns a policy from samples marked accepted or rejected, and serves it.\n"
     "\n"
     "  -c, --config FILE     configuration (YAML); without one the defaults hold\n"
-    "  -d, --dir DIR         where the run lives: store.db, checkpoints/, endpoints.json (default ./pmpod-run)\n"
-    "  -s, --set KEY=VALUE   one setting, over the file; may be given again (e.g. learner.batch=128)\n"
-    "      --check DIR       verify a store and its checkpoints, name every fault (exit 1 when there is one)\n"
+    "  -d, --dir DIR         where the run lives: store.db, checkpoints/, endpoints.json (default "
+    "./pmpod-run)\n"
+    "  -s, --set KEY=VALUE   one setting, over the file; may be given again (e.g. "
+    "learner.batch=128)\n"
+    "      --check DIR       verify a store and its checkpoints, name every fault (exit 1 when "
+    "there is one)\n"
     "      --check-config F  read and check a configuration, say what is wrong\n"
     "      --print-defaults  the whole configuration, commented, as YAML\n"
     "      --print-reference the same as a Markdown page\n"
@@ -26,7 +29,8 @@ static const char usage[] =
     "  -V, --version         version\n"
     "  -h, --help            this text\n"
     "\n"
-    "Signals: SIGTERM stops in order (drains, writes a checkpoint), SIGHUP reads the live settings again.\n";
+    "Signals: SIGTERM stops in order (drains, writes a checkpoint), SIGHUP reads the live settings "
+    "again.\n";
 
 enum { OPT_CHECK = 256, OPT_CHECK_CONFIG, OPT_DEFAULTS, OPT_REFERENCE, OPT_JSON };
 
@@ -55,8 +59,12 @@ static int parse(int argc, char **argv, struct arguments *a) {
   int ch;
   while ((ch = getopt_long(argc, argv, "c:d:s:Vh", options, NULL)) != -1) {
     switch (ch) {
-    case 'c': a->config = optarg; break;
-    case 'd': a->dir = optarg; break;
+    case 'c':
+      a->config = optarg;
+      break;
+    case 'd':
+      a->dir = optarg;
+      break;
     case 's':
       if (a->sets == SETS_MAX) {
         fprintf(stderr, "pmpod: more than %d --set; write a file\n", SETS_MAX);
@@ -64,14 +72,30 @@ static int parse(int argc, char **argv, struct arguments *a) {
       }
       a->set[a->sets++] = optarg;
       break;
-    case OPT_CHECK: a->check = optarg; break;
-    case OPT_CHECK_CONFIG: a->check_config = optarg; break;
-    case OPT_DEFAULTS: a->defaults = true; break;
-    case OPT_REFERENCE: a->reference = true; break;
-    case OPT_JSON: a->json = true; break;
-    case 'V': printf("pmpod %s\n", PMP_VERSION); return 0;
-    case 'h': fputs(usage, stdout); return 0;
-    default: fputs("pmpod: see pmpod --help\n", stderr); return 2;
+    case OPT_CHECK:
+      a->check = optarg;
+      break;
+    case OPT_CHECK_CONFIG:
+      a->check_config = optarg;
+      break;
+    case OPT_DEFAULTS:
+      a->defaults = true;
+      break;
+    case OPT_REFERENCE:
+      a->reference = true;
+      break;
+    case OPT_JSON:
+      a->json = true;
+      break;
+    case 'V':
+      printf("pmpod %s\n", PMP_VERSION);
+      return 0;
+    case 'h':
+      fputs(usage, stdout);
+      return 0;
+    default:
+      fputs("pmpod: see pmpod --help\n", stderr);
+      return 2;
     }
   }
   if (optind < argc) {
@@ -81,7 +105,8 @@ static int parse(int argc, char **argv, struct arguments *a) {
   return -1;
 }
 
-static enum pmp_err configure(const struct arguments *a, struct pmp_config *config, struct pmp_errmsg *msg) {
+static enum pmp_err configure(const struct arguments *a, struct pmp_config *config,
+                              struct pmp_errmsg *msg) {
   pmp_config_defaults(config);
   const char *path = a->check_config ? a->check_config : a->config;
   if (path) PMP_TRY(pmp_config_load(config, path, msg));
@@ -116,7 +141,11 @@ int main(int argc, char **argv) {
     return 0;
   }
   signal(SIGPIPE, SIG_IGN); /* whoever reads the log may go away */
-  const struct pmp_server_options server = {
-      .config = &config, .config_path = a.config, .dir = a.dir, .set = a.set, .sets = a.sets, .log_fd = 2};
+  const struct pmp_server_options server = {.config = &config,
+                                            .config_path = a.config,
+                                            .dir = a.dir,
+                                            .set = a.set,
+                                            .sets = a.sets,
+                                            .log_fd = 2};
   return pmp_server_run(&server);
 }

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum pmp_err pmp_publisher_init(struct pmp_publisher *p, int64_t keep_ns, size_t keep_bytes, uint32_t waiters_max) {
+enum pmp_err pmp_publisher_init(struct pmp_publisher *p, int64_t keep_ns, size_t keep_bytes,
+                                uint32_t waiters_max) {
   memset(p, 0, sizeof *p);
   p->waiter = calloc(waiters_max, sizeof *p->waiter);
   if (!p->waiter) return PMP_ENOMEM;
@@ -36,7 +37,8 @@ static void make_current(struct pmp_publisher *p, struct pmp_snapshot *s, int64_
   pmp_publisher_sweep(p, now_ns);
 }
 
-bool pmp_publisher_offer(struct pmp_publisher *p, struct pmp_snapshot *s, int64_t now_ns, uint64_t *want) {
+bool pmp_publisher_offer(struct pmp_publisher *p, struct pmp_snapshot *s, int64_t now_ns,
+                         uint64_t *want) {
   if (s->version <= p->reserved) {
     make_current(p, s, now_ns);
     return true;
@@ -70,9 +72,11 @@ uint64_t pmp_publisher_version(const struct pmp_publisher *p) {
   return p->count ? p->kept[p->count - 1]->version : 0;
 }
 
-bool pmp_publisher_wait(struct pmp_publisher *p, struct pmp_call *call, uint64_t newer_than, int64_t until_ns) {
+bool pmp_publisher_wait(struct pmp_publisher *p, struct pmp_call *call, uint64_t newer_than,
+                        int64_t until_ns) {
   if (p->waiters == p->waiters_max) return false;
-  p->waiter[p->waiters++] = (struct pmp_waiter){.call = call, .newer_than = newer_than, .until_ns = until_ns};
+  p->waiter[p->waiters++] =
+      (struct pmp_waiter){.call = call, .newer_than = newer_than, .until_ns = until_ns};
   return true;
 }
 
@@ -90,7 +94,8 @@ bool pmp_publisher_due(struct pmp_publisher *p, int64_t now_ns, struct pmp_call 
 void pmp_publisher_sweep(struct pmp_publisher *p, int64_t now_ns) {
   size_t bytes = 0;
   for (uint32_t i = 0; i < p->count; i++) bytes += p->kept[i]->floats * sizeof(float);
-  while (p->count > 1 && (now_ns - p->kept[0]->superseded_ns > p->keep_ns || bytes > p->keep_bytes)) {
+  while (p->count > 1 &&
+         (now_ns - p->kept[0]->superseded_ns > p->keep_ns || bytes > p->keep_bytes)) {
     bytes -= p->kept[0]->floats * sizeof(float);
     drop_oldest(p);
     p->expired++;

@@ -1,5 +1,5 @@
-/* status, history, events, report. A status is put together from what the loop owns and from copies that the other threads
- * keep ready: it waits for nobody. */
+/* status, history, events, report. A status is put together from what the loop owns and from copies
+ * that the other threads keep ready: it waits for nobody. */
 #include "daemon/server.h"
 
 #include <math.h>
@@ -19,7 +19,8 @@ struct list {
 };
 
 static void num(struct list *l, const char *name, double value) {
-  if (l->numbers < NUMBERS_MAX && isfinite(value)) l->number[l->numbers++] = (struct pmp_number){name, value};
+  if (l->numbers < NUMBERS_MAX && isfinite(value))
+    l->number[l->numbers++] = (struct pmp_number){name, value};
 }
 
 static void text(struct list *l, const char *name, const char *value) {
@@ -28,7 +29,8 @@ static void text(struct list *l, const char *name, const char *value) {
 
 static const char *state_name(const struct pmp_server *s, const struct pmp_learn_status *ls,
                               const struct pmp_store_stats *st) {
-  static const char *const name[] = {"loading", "running", "waiting", "paused", "finished", "failed"};
+  static const char *const name[] = {"loading", "running",  "waiting",
+                                     "paused",  "finished", "failed"};
   if (s->stopping) return "stopping";
   if (st->health == PMP_STORE_FULL) return "disk_full";
   if (st->health == PMP_STORE_REOPENING) return "store_reopening";
@@ -41,7 +43,8 @@ static int64_t loop_cpu_ns(void) {
   return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-static void learner_numbers(struct list *l, const struct pmp_learn_status *ls, const struct pmp_limiter_state *lim) {
+static void learner_numbers(struct list *l, const struct pmp_learn_status *ls,
+                            const struct pmp_limiter_state *lim) {
   num(l, "learner.steps", (double)ls->steps);
   num(l, "learner.version", (double)ls->version);
   num(l, "learner.commit", (double)ls->commit);
@@ -74,7 +77,8 @@ static void learner_numbers(struct list *l, const struct pmp_learn_status *ls, c
   num(l, "limiter.reserved", lim->reserved);
   num(l, "limiter.samples_per_insert", lim->spi);
   for (uint32_t i = 0; i < ls->lasts; i++) {
-    if (strcmp(ls->last[i].name, "learner.version") != 0) num(l, ls->last[i].name, ls->last[i].value);
+    if (strcmp(ls->last[i].name, "learner.version") != 0)
+      num(l, ls->last[i].name, ls->last[i].value);
   }
 }
 
@@ -139,8 +143,9 @@ static void process_numbers(struct list *l, struct pmp_server *s) {
   struct rusage ru;
   getrusage(RUSAGE_SELF, &ru);
   num(l, "process.uptime_s", (double)(pmp_clock_mono(&s->clock) - s->started_ns) / 1e9);
-  num(l, "process.cpu_s", (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
-                              (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
+  num(l, "process.cpu_s",
+      (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+          (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e6);
   num(l, "process.loop_cpu_s", (double)loop_cpu_ns() / 1e9);
   num(l, "process.rss_peak_bytes", (double)ru.ru_maxrss * 1024);
   struct pmp_trainer_config t;
@@ -148,7 +153,8 @@ static void process_numbers(struct list *l, struct pmp_server *s) {
   num(l, "replay.bytes", (double)pmp_replay_bytes(&t.replay));
 }
 
-static uint32_t actor_rows(struct pmp_server *s, struct pmp_arena *a, struct pmp_actor_status **out) {
+static uint32_t actor_rows(struct pmp_server *s, struct pmp_arena *a,
+                           struct pmp_actor_status **out) {
   uint32_t n = 0;
   struct pmp_actor_status *list = pmp_arena_zeroed(a, s->sessions.used, sizeof *list);
   const int64_t now = pmp_clock_mono(&s->clock);
@@ -245,7 +251,8 @@ static void remember(struct pmp_session *session, const struct pmp_number *v) {
   session->reported[i].value = v->value;
 }
 
-void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_report *r) {
+void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                      const struct pmp_report *r) {
   struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_REPORT};
   const uint64_t id = pmp_call_request(call)->request_id;
   for (uint32_t i = 0; i < PMP_REPORT_IDS; i++) {
@@ -264,7 +271,8 @@ void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   for (uint32_t i = 0; i < r->count; i++) {
     const char *name = r->value[i].name;
     if (name[0] == '\0' || strlen(name) > 40 || !isfinite(r->value[i].value)) {
-      pmp_refuse(s, call, PMP_EINVALID, 0, "report: a name has 1 to 40 bytes and its value is finite");
+      pmp_refuse(s, call, PMP_EINVALID, 0,
+                 "report: a name has 1 to 40 bytes and its value is finite");
       return;
     }
     snprintf(point[i].name, sizeof point[i].name, "actor.%s", name);

@@ -21,7 +21,8 @@ struct pmp_readers {
   bool started;
 };
 
-static enum pmp_err fill_series(struct pmp_readers *r, const char *name, const struct pmp_history *q, struct pmp_arena *a,
+static enum pmp_err fill_series(struct pmp_readers *r, const char *name,
+                                const struct pmp_history *q, struct pmp_arena *a,
                                 struct pmp_series *s, struct pmp_errmsg *msg) {
   struct pmp_reader_point *points = NULL;
   uint32_t n = 0;
@@ -33,7 +34,8 @@ static enum pmp_err fill_series(struct pmp_readers *r, const char *name, const s
   double *value = pmp_arena_array(a, n, sizeof *value);
   enum pmp_err err = PMP_OK;
   if (!step || !env || !wall || !value) {
-    err = pmp_fail(msg, PMP_ETOOLARGE, "too many points for one reply: ask for fewer series or points");
+    err = pmp_fail(msg, PMP_ETOOLARGE,
+                   "too many points for one reply: ask for fewer series or points");
     goto out;
   }
   for (uint32_t i = 0; i < n; i++) {
@@ -42,7 +44,8 @@ static enum pmp_err fill_series(struct pmp_readers *r, const char *name, const s
     wall[i] = points[i].wall_ns;
     value[i] = points[i].value;
   }
-  *s = (struct pmp_series){.name = name, .step = step, .env_steps = env, .wall_ns = wall, .value = value, .points = n};
+  *s = (struct pmp_series){
+      .name = name, .step = step, .env_steps = env, .wall_ns = wall, .value = value, .points = n};
 out:
   free(points);
   return err;
@@ -55,8 +58,8 @@ static const char *keep(struct pmp_arena *a, const char *text) {
   return copy;
 }
 
-static enum pmp_err list_names(struct pmp_readers *r, struct pmp_arena *a, struct pmp_history_reply *reply,
-                               struct pmp_errmsg *msg) {
+static enum pmp_err list_names(struct pmp_readers *r, struct pmp_arena *a,
+                               struct pmp_history_reply *reply, struct pmp_errmsg *msg) {
   char(*names)[PMP_STORE_NAME_MAX] = NULL;
   uint32_t n = 0;
   PMP_TRY(pmp_reader_metrics(r->db, &names, &n, msg));
@@ -72,12 +75,14 @@ static enum pmp_err list_names(struct pmp_readers *r, struct pmp_arena *a, struc
   return err;
 }
 
-static enum pmp_err read_history(struct pmp_readers *r, const struct pmp_history *q, struct pmp_arena *a,
-                                 struct pmp_history_reply *reply, struct pmp_errmsg *msg) {
+static enum pmp_err read_history(struct pmp_readers *r, const struct pmp_history *q,
+                                 struct pmp_arena *a, struct pmp_history_reply *reply,
+                                 struct pmp_errmsg *msg) {
   if (q->names == 0) return list_names(r, a, reply, msg);
   struct pmp_series *series = pmp_arena_zeroed(a, q->names, sizeof *series);
   if (!series) return PMP_ENOMEM;
-  for (uint32_t i = 0; i < q->names; i++) PMP_TRY(fill_series(r, q->name[i], q, a, &series[i], msg));
+  for (uint32_t i = 0; i < q->names; i++)
+    PMP_TRY(fill_series(r, q->name[i], q, a, &series[i], msg));
   reply->series = series;
   reply->count = q->names;
   return PMP_OK;
@@ -103,9 +108,11 @@ static enum pmp_err on_event(void *ctx, const struct pmp_reader_event *e) {
   return PMP_OK;
 }
 
-static enum pmp_err read_events(struct pmp_readers *r, const struct pmp_events *q, struct pmp_arena *a,
-                                struct pmp_events_reply *reply, struct pmp_errmsg *msg) {
-  struct event_list list = {.arena = a, .max = q->count && q->count < EVENTS_MAX ? q->count : EVENTS_MAX};
+static enum pmp_err read_events(struct pmp_readers *r, const struct pmp_events *q,
+                                struct pmp_arena *a, struct pmp_events_reply *reply,
+                                struct pmp_errmsg *msg) {
+  struct event_list list = {.arena = a,
+                            .max = q->count && q->count < EVENTS_MAX ? q->count : EVENTS_MAX};
   list.event = pmp_arena_zeroed(a, list.max, sizeof *list.event);
   if (!list.event) return PMP_ENOMEM;
   PMP_TRY(pmp_reader_events(r->db, q->after, list.max, on_event, &list, msg));
@@ -129,7 +136,8 @@ static void answer(struct pmp_readers *r, struct question *q) {
   q->reply.code = err <= PMP_EINTERNAL ? err : PMP_EINTERNAL;
   q->reply.message = keep(a, msg.text[0] ? msg.text : pmp_err_name(err));
   if (!q->reply.message) q->reply.message = "out of memory";
-  pmp_log_write(r->config.log, PMP_LOG_WARN, "PMP-READER", "error=%s reason=\"%s\"", pmp_err_name(err), msg.text);
+  pmp_log_write(r->config.log, PMP_LOG_WARN, "PMP-READER", "error=%s reason=\"%s\"",
+                pmp_err_name(err), msg.text);
 }
 
 static void *reader_main(void *arg) {
@@ -137,13 +145,15 @@ static void *reader_main(void *arg) {
   void *item = NULL;
   while (pmp_ring_pop(&r->in, &item, -1) == PMP_OK) {
     answer(r, item);
-    if (pmp_ring_push(&r->out, item) != PMP_OK) free(item); /* as large as `in` and one more: only when closing */
+    if (pmp_ring_push(&r->out, item) != PMP_OK)
+      free(item); /* as large as `in` and one more: only when closing */
     r->config.wake(r->config.wake_ctx);
   }
   return NULL;
 }
 
-enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader_config *config, struct pmp_errmsg *msg) {
+enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader_config *config,
+                               struct pmp_errmsg *msg) {
   struct pmp_readers *r = calloc(1, sizeof *r);
   if (!r) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
   r->config = *config;
@@ -162,7 +172,8 @@ enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader
   return PMP_OK;
 }
 
-enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call, const struct pmp_request *request) {
+enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call,
+                              const struct pmp_request *request) {
   struct question *q = calloc(1, sizeof *q);
   if (!q) return PMP_ENOMEM;
   q->call = call;

@@ -3,8 +3,8 @@
 #include <string.h>
 
 /* (rows x floats) from parts that are (units x part); unit_of NULL: one a row. */
-static enum pmp_err expand_obs(const struct pmp_chunk *c, const uint32_t *unit_of, size_t size, struct pmp_arena *arena,
-                               const float **out) {
+static enum pmp_err expand_obs(const struct pmp_chunk *c, const uint32_t *unit_of, size_t size,
+                               struct pmp_arena *arena, const float **out) {
   if (c->obs_parts == 1 && !unit_of) {
     *out = c->obs[0].data;
     return PMP_OK;
@@ -26,8 +26,8 @@ static enum pmp_err expand_obs(const struct pmp_chunk *c, const uint32_t *unit_o
   return PMP_OK;
 }
 
-static enum pmp_err expand_action(const struct pmp_spec *spec, const struct pmp_chunk *c, struct pmp_arena *arena,
-                                  const float **out) {
+static enum pmp_err expand_action(const struct pmp_spec *spec, const struct pmp_chunk *c,
+                                  struct pmp_arena *arena, const float **out) {
   if (c->action.dtype == PMP_F32) {
     *out = c->action.data;
     return PMP_OK;
@@ -41,14 +41,16 @@ static enum pmp_err expand_action(const struct pmp_spec *spec, const struct pmp_
   return PMP_OK;
 }
 
-static const uint32_t *spread_u32(const uint32_t *from, uint32_t count, uint32_t rows, struct pmp_arena *arena) {
+static const uint32_t *spread_u32(const uint32_t *from, uint32_t count, uint32_t rows,
+                                  struct pmp_arena *arena) {
   if (count == rows) return from;
   uint32_t *to = pmp_arena_array(arena, rows, sizeof *to);
   for (uint32_t i = 0; to && i < rows; i++) to[i] = from[0];
   return to;
 }
 
-static const uint64_t *spread_u64(const uint64_t *from, uint32_t count, uint32_t rows, struct pmp_arena *arena) {
+static const uint64_t *spread_u64(const uint64_t *from, uint32_t count, uint32_t rows,
+                                  struct pmp_arena *arena) {
   if (count == rows) return from;
   uint64_t *to = pmp_arena_array(arena, rows, sizeof *to);
   for (uint32_t i = 0; to && i < rows; i++) to[i] = from[0];
@@ -56,17 +58,19 @@ static const uint64_t *spread_u64(const uint64_t *from, uint32_t count, uint32_t
 }
 
 size_t pmp_rows_scratch(const struct pmp_spec *spec, uint32_t rows) {
-  const size_t row = (pmp_spec_obs_size(spec) + spec->action.dim + 2) * sizeof(float) + sizeof(uint64_t);
+  const size_t row =
+      (pmp_spec_obs_size(spec) + spec->action.dim + 2) * sizeof(float) + sizeof(uint64_t);
   return (size_t)rows * row + 16 * 64;
 }
 
-enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec, const struct pmp_chunk *c, struct pmp_arena *arena,
-                                 struct pmp_replay_rows *rows) {
+enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec, const struct pmp_chunk *c,
+                                 struct pmp_arena *arena, struct pmp_replay_rows *rows) {
   memset(rows, 0, sizeof *rows);
   rows->rows = c->rows;
   const size_t size = pmp_spec_obs_size(spec);
   if (size > 0 && c->obs_parts > 0) {
-    PMP_TRY(expand_obs(c, c->shape == PMP_SHAPE_OUTCOMES ? c->group : NULL, size, arena, &rows->obs));
+    PMP_TRY(
+        expand_obs(c, c->shape == PMP_SHAPE_OUTCOMES ? c->group : NULL, size, arena, &rows->obs));
   }
   PMP_TRY(expand_action(spec, c, arena, &rows->act));
   if (c->versions > 0) {
@@ -90,8 +94,9 @@ enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec, const struct pmp_c
   return PMP_OK;
 }
 
-enum pmp_err pmp_rows_one(const struct pmp_replay_rows *all, uint32_t obs, uint32_t act, uint32_t row, int8_t label,
-                          float weight, struct pmp_arena *arena, struct pmp_replay_rows *one) {
+enum pmp_err pmp_rows_one(const struct pmp_replay_rows *all, uint32_t obs, uint32_t act,
+                          uint32_t row, int8_t label, float weight, struct pmp_arena *arena,
+                          struct pmp_replay_rows *one) {
   int8_t *verdict = pmp_arena_array(arena, 1, sizeof *verdict);
   float *w = pmp_arena_array(arena, 1, sizeof *w);
   if (!verdict || !w) return PMP_ENOMEM;
@@ -122,7 +127,8 @@ struct pmp_rows_count pmp_rows_count(const struct pmp_chunk *c, bool people) {
     return n;
   }
   n.env_steps = c->rows;
-  for (uint32_t r = 0; r < c->rows; r++) n.labelled += (c->verdict && c->verdict[r] != 0) || (c->f && !people);
+  for (uint32_t r = 0; r < c->rows; r++)
+    n.labelled += (c->verdict && c->verdict[r] != 0) || (c->f && !people);
   n.trainable = people ? n.labelled : c->rows;
   return n;
 }

@@ -1,5 +1,5 @@
-/* From a decoded chunk's columns to the arrays that the replay ring takes: the one place where the wire's shapes and the
- * learner's meet. Pure; any thread. */
+/* From a decoded chunk's columns to the arrays that the replay ring takes: the one place where the
+ * wire's shapes and the learner's meet. Pure; any thread. */
 #ifndef PMP_DAEMON_ROWS_H
 #define PMP_DAEMON_ROWS_H
 
@@ -7,18 +7,21 @@
 #include "learner/replay/replay.h"
 #include "proto/chunk.h"
 
-/* Fills rows from chunk; what must be expanded (conditions of groups, bin indices, single versions) lies in arena. chunk,
- * commit and stream are the caller's to set. PMP_ENOMEM. */
-PMP_MUST_CHECK enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec, const struct pmp_chunk *chunk,
-                                                struct pmp_arena *arena, struct pmp_replay_rows *rows);
-/* Narrows rows of outcomes to the single row `row` with the label that a person gave it; label and weight live in arena. */
-PMP_MUST_CHECK enum pmp_err pmp_rows_one(const struct pmp_replay_rows *all, uint32_t obs, uint32_t act, uint32_t row,
-                                         int8_t label, float weight, struct pmp_arena *arena,
-                                         struct pmp_replay_rows *one);
+/* Fills rows from chunk; what must be expanded (conditions of groups, bin indices, single versions)
+ * lies in arena. chunk, commit and stream are the caller's to set. PMP_ENOMEM. */
+PMP_MUST_CHECK enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec,
+                                                const struct pmp_chunk *chunk,
+                                                struct pmp_arena *arena,
+                                                struct pmp_replay_rows *rows);
+/* Narrows rows of outcomes to the single row `row` with the label that a person gave it; label and
+ * weight live in arena. */
+PMP_MUST_CHECK enum pmp_err pmp_rows_one(const struct pmp_replay_rows *all, uint32_t obs,
+                                         uint32_t act, uint32_t row, int8_t label, float weight,
+                                         struct pmp_arena *arena, struct pmp_replay_rows *one);
 /* Bytes of arena that pmp_rows_from_chunk takes at most for a chunk of this spec. */
 size_t pmp_rows_scratch(const struct pmp_spec *spec, uint32_t rows);
-/* What a chunk brings: rows that will be trainable (as far as the chunk alone tells), rows with a label of their own,
- * environment steps, smallest reference version (0: none said). */
+/* What a chunk brings: rows that will be trainable (as far as the chunk alone tells), rows with a
+ * label of their own, environment steps, smallest reference version (0: none said). */
 struct pmp_rows_count {
   uint32_t trainable, labelled, env_steps;
   uint64_t version_min;

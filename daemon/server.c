@@ -1,4 +1,5 @@
-/* The loop: opens the parts in order, wakes for what other threads finished, keeps time, stops in order. */
+/* The loop: opens the parts in order, wakes for what other threads finished, keeps time, stops in
+ * order. */
 #include "daemon/server.h"
 
 #include <inttypes.h>
@@ -17,14 +18,18 @@
 #define STOP_NS 30000000000
 #define FULL_CHECKPOINT_NS 10000000000
 
-static void on_wake_cb(void *ctx) { uv_async_send(&((struct pmp_server *)ctx)->wake); }
+static void on_wake_cb(void *ctx) {
+  uv_async_send(&((struct pmp_server *)ctx)->wake);
+}
 
-/* ---- the store's operations ------------------------------------------------------------------------------------ */
+/* ---- the store's operations
+ * ------------------------------------------------------------------------------------ */
 
 static void store_done(struct pmp_store_op *op) { /* the store's thread */
   struct pmp_pending *p = op->ctx;
   struct pmp_server *s = p->server;
-  if (pmp_ring_push(&s->store_done, p) != PMP_OK) abort(); /* there is a slot for every operation in flight */
+  if (pmp_ring_push(&s->store_done, p) != PMP_OK)
+    abort(); /* there is a slot for every operation in flight */
   uv_async_send(&s->wake);
 }
 
@@ -61,8 +66,8 @@ struct texts { /* an event's words, kept until it is on disk */
 
 static void forget(struct pmp_server *s, struct pmp_pending *p) {
   if (p->op.err != PMP_OK) {
-    pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-STORE-LOST", "kind=%d error=%s reason=\"%s\"", (int)p->op.kind,
-                  pmp_err_name(p->op.err), p->op.msg.text);
+    pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-STORE-LOST", "kind=%d error=%s reason=\"%s\"",
+                  (int)p->op.kind, pmp_err_name(p->op.err), p->op.msg.text);
   }
   free(p->extra);
   free(p);
@@ -106,7 +111,8 @@ void pmp_server_metrics(struct pmp_server *s, const struct pmp_store_point *poin
   pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-METRICS-LOST", "points=%u", count);
 }
 
-/* ---- the learner's messages ------------------------------------------------------------------------------------ */
+/* ---- the learner's messages
+ * ------------------------------------------------------------------------------------ */
 
 static void learner_done(struct pmp_server *s, struct pmp_learn_out *o) {
   struct pmp_learn_in *in = o->in;
@@ -154,7 +160,8 @@ static void drain_learner(struct pmp_server *s) {
     case PMP_OUT_READY:
       s->learner_ready = true;
       if (o->commit > s->learner_commit) s->learner_commit = o->commit;
-      pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-LEARN-READY", "version=%" PRIu64 " commit=%" PRIu64, o->version, o->commit);
+      pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-LEARN-READY", "version=%" PRIu64 " commit=%" PRIu64,
+                    o->version, o->commit);
       break;
     case PMP_OUT_DONE:
       learner_done(s, o);
@@ -180,7 +187,9 @@ static void drain_learner(struct pmp_server *s) {
   }
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------ */
+/* ---- the loop
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void drain_calls(struct pmp_server *s, struct pmp_transport *t) {
   struct pmp_call *call = NULL;
@@ -255,12 +264,14 @@ void pmp_server_fatal(struct pmp_server *s, const char *why) {
   pmp_server_stop(s, "fatal");
 }
 
-/* What is committed goes to the learner, then a checkpoint, then its row in the store, then the end. */
+/* What is committed goes to the learner, then a checkpoint, then its row in the store, then the
+ * end. */
 static void stop_further(struct pmp_server *s) {
   const bool late = pmp_clock_mono(&s->clock) > s->stop_deadline_ns;
   if (late && s->exit_code == 0) {
     s->exit_code = 1;
-    snprintf(s->fatal, sizeof s->fatal, "the learner or the disk did not finish within %d s", (int)(STOP_NS / 1000000000));
+    snprintf(s->fatal, sizeof s->fatal, "the learner or the disk did not finish within %d s",
+             (int)(STOP_NS / 1000000000));
   }
   if (!late) {
     if (!s->learner_stopped) {
@@ -286,7 +297,8 @@ static void on_signal(uv_signal_t *handle, int signum) {
   }
 }
 
-/* ---- start and end ------------------------------------------------------------------------------------------ */
+/* ---- start and end
+ * ------------------------------------------------------------------------------------------ */
 
 static enum pmp_err open_loop(struct pmp_server *s, struct pmp_errmsg *msg) {
   if (uv_loop_init(&s->loop) != 0) return pmp_fail(msg, PMP_ENOMEM, "libuv: no loop");
@@ -329,7 +341,8 @@ static enum pmp_err open_store(struct pmp_server *s, struct pmp_errmsg *msg) {
   return pmp_ring_init(&s->store_done, s->store_inflight_max + 8);
 }
 
-/* The store belongs to one run: its id, and the spec and policy that its rows and checkpoints are of. */
+/* The store belongs to one run: its id, and the spec and policy that its rows and checkpoints are
+ * of. */
 static enum pmp_err claim(struct pmp_server *s, struct pmp_errmsg *msg) {
   uint8_t raw[16];
   char id[33], have[4096], want[4096];
@@ -341,13 +354,16 @@ static enum pmp_err claim(struct pmp_server *s, struct pmp_errmsg *msg) {
   pmp_config_trainer(&s->config, &t);
   PMP_TRY(pmp_policy_spec_to_json(&t.policy, &s->policy_json));
   const size_t obs = pmp_spec_obs_size(&s->spec);
-  snprintf(want, sizeof want, "shape=%d observation=%zu action=%d dim=%u bins=%u", (int)s->spec.shape, obs,
-           (int)s->spec.action.kind, s->spec.action.dim, s->spec.action.bins);
+  snprintf(want, sizeof want, "shape=%d observation=%zu action=%d dim=%u bins=%u",
+           (int)s->spec.shape, obs, (int)s->spec.action.kind, s->spec.action.dim,
+           s->spec.action.bins);
   snprintf(have, sizeof have, "%s", want);
   PMP_TRY(pmp_store_meta_default(s->store, "spec", have, sizeof have, msg));
   if (strcmp(have, want) != 0) {
-    return pmp_fail(msg, PMP_ECONFLICT, "the store in %s holds another kind of samples (%s) than the configuration says (%s)",
-                    s->dir, have, want);
+    return pmp_fail(
+        msg, PMP_ECONFLICT,
+        "the store in %s holds another kind of samples (%s) than the configuration says (%s)",
+        s->dir, have, want);
   }
   return PMP_OK;
 }
@@ -390,7 +406,8 @@ static enum pmp_err open_transport(struct pmp_server *s, struct pmp_errmsg *msg)
                                    .contexts = (uint32_t)s->config.listen.desk_contexts,
                                    .recv_max = s->limits.message_bytes + 4096,
                                    .connections = (uint32_t)s->config.limits.connections,
-                                   .silent_ns = (int64_t)s->config.limits.hello_timeout_ms * 1000000,
+                                   .silent_ns =
+                                       (int64_t)s->config.limits.hello_timeout_ms * 1000000,
                                    .clock = s->clock,
                                    .wake = on_wake_cb,
                                    .wake_ctx = s};
@@ -410,7 +427,8 @@ static enum pmp_err check_listen(const struct pmp_server *s, struct pmp_errmsg *
   for (int i = 0; i < 2; i++) {
     if (is_loopback(url[i])) continue;
     return pmp_fail(msg, PMP_EINVALID,
-                    "listen.%s: %s is beyond loopback; that needs TLS and tokens, which this build does not have. Use "
+                    "listen.%s: %s is beyond loopback; that needs TLS and tokens, which this build "
+                    "does not have. Use "
                     "tcp://127.0.0.1:PORT",
                     i ? "data" : "desk", url[i]);
   }
@@ -420,8 +438,8 @@ static enum pmp_err check_listen(const struct pmp_server *s, struct pmp_errmsg *
 static enum pmp_err write_endpoints(struct pmp_server *s, struct pmp_errmsg *msg) {
   char path[600], text[700];
   snprintf(path, sizeof path, "%s/endpoints.json", s->dir);
-  const int n = snprintf(text, sizeof text, "{\"desk\": \"%s\", \"data\": \"%s\", \"pid\": %ld}\n", s->desk.url,
-                         s->data.url, (long)getpid());
+  const int n = snprintf(text, sizeof text, "{\"desk\": \"%s\", \"data\": \"%s\", \"pid\": %ld}\n",
+                         s->desk.url, s->data.url, (long)getpid());
   const void *part = text;
   const size_t size = (size_t)n;
   return pmp_fs_replace(pmp_fs_real(), path, &part, &size, 1, msg);
@@ -458,7 +476,8 @@ static enum pmp_err open_parts(struct pmp_server *s, struct pmp_errmsg *msg) {
                             (int64_t)s->config.limits.session_idle_s * 1000000000,
                             (double)s->config.limits.requests_per_second));
   PMP_TRY(pmp_publisher_init(&s->publisher, (int64_t)s->config.limits.weights_keep_s * 1000000000,
-                             (size_t)s->config.limits.weights_keep_bytes, (uint32_t)s->config.listen.data_contexts / 4));
+                             (size_t)s->config.limits.weights_keep_bytes,
+                             (uint32_t)s->config.listen.data_contexts / 4));
   PMP_TRY(pmp_ingest_init(s));
   PMP_TRY(open_learner(s, msg));
   PMP_TRY(open_transport(s, msg));

@@ -1,7 +1,9 @@
-/* The daemon: its loop (libuv) and what the loop owns. Everything here runs on the loop thread; other threads only push onto
- * rings and wake it. Nothing here waits for the disk, the network or the learner.
+/* The daemon: its loop (libuv) and what the loop owns. Everything here runs on the loop thread;
+ * other threads only push onto rings and wake it. Nothing here waits for the disk, the network or
+ * the learner.
  *
- * A request's way: transport -> dispatch.c -> one of hello.c, ingest.c, weights.c, desk.c, query.c, control.c -> reply. */
+ * A request's way: transport -> dispatch.c -> one of hello.c, ingest.c, weights.c, desk.c, query.c,
+ * control.c -> reply. */
 #ifndef PMP_DAEMON_SERVER_H
 #define PMP_DAEMON_SERVER_H
 
@@ -17,7 +19,8 @@
 
 #include <uv.h>
 
-#define PMP_VERSION_BLOCK 32 /* version numbers reserved at once: also the largest jump after a crash */
+#define PMP_VERSION_BLOCK                                                                          \
+  32 /* version numbers reserved at once: also the largest jump after a crash */
 #define PMP_RUN_ID_MAX 40
 #define PMP_LEARN_INFLIGHT_MAX 4096 /* verdicts and settings on their way to the learner */
 
@@ -30,16 +33,17 @@ struct pmp_held { /* an append that waits for the rate limiter */
 };
 
 struct pmp_counters {
-  uint64_t requests, refused_invalid, refused_too_large, refused_unauthenticated, refused_forbidden, refused_busy,
-      refused_conflict, refused_unavailable, refused_internal, refused_not_found;
-  uint64_t appends, append_rows, append_bytes, duplicates, holds, hold_busy, open_items_busy, no_job_busy;
+  uint64_t requests, refused_invalid, refused_too_large, refused_unauthenticated, refused_forbidden,
+      refused_busy, refused_conflict, refused_unavailable, refused_internal, refused_not_found;
+  uint64_t appends, append_rows, append_bytes, duplicates, holds, hold_busy, open_items_busy,
+      no_job_busy;
   uint64_t verdicts, verdict_duplicates, reports, report_duplicates;
 };
 
 struct pmp_server {
-  struct pmp_config config;  /* as it is now */
-  const char *config_path;   /* NULL: none; read again on SIGHUP */
-  const char *const *set;    /* borrowed, [sets]: KEY=VALUE of the command line, above the file */
+  struct pmp_config config; /* as it is now */
+  const char *config_path;  /* NULL: none; read again on SIGHUP */
+  const char *const *set;   /* borrowed, [sets]: KEY=VALUE of the command line, above the file */
   int sets;
   char dir[512];
   struct pmp_log log;
@@ -75,7 +79,7 @@ struct pmp_server {
   uint32_t appends_now; /* data contexts that hold an append */
 
   struct pmp_arena scratch; /* one reply being encoded */
-  uint32_t learn_inflight;   /* verdicts and settings that the learner has not taken */
+  uint32_t learn_inflight;  /* verdicts and settings that the learner has not taken */
 
   struct pmp_counters count;
   int64_t started_ns, swept_ns, full_checkpoint_ns;
@@ -93,7 +97,7 @@ struct pmp_pending {
   struct pmp_call *call;
   struct pmp_job *job;
   struct pmp_session *session; /* an actor's, while its `appending` is set: it stays */
-  void *extra;             /* owned by finish */
+  void *extra;                 /* owned by finish */
 };
 
 /* server.c */
@@ -104,7 +108,8 @@ struct pmp_server_options {
   int sets;
   int log_fd;
 };
-/* Opens everything and runs until it is told to stop. Returns the process's exit code (0: stopped in order). */
+/* Opens everything and runs until it is told to stop. Returns the process's exit code (0: stopped
+ * in order). */
 int pmp_server_run(const struct pmp_server_options *options);
 void pmp_server_stop(struct pmp_server *s, const char *why);
 void pmp_server_fatal(struct pmp_server *s, const char *why);
@@ -121,22 +126,26 @@ void pmp_server_metrics(struct pmp_server *s, const struct pmp_store_point *poin
 void pmp_dispatch(struct pmp_server *s, struct pmp_call *call);
 /* Encodes and sends; counts refusals. reply->request_id is filled in from the call. */
 void pmp_answer(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *reply);
-void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, uint32_t retry_ms, const char *fmt, ...)
-    PMP_PRINTF(5, 6);
+void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, uint32_t retry_ms,
+                const char *fmt, ...) PMP_PRINTF(5, 6);
 /* The request of a call (decoded in its arena). */
 struct pmp_request *pmp_call_request(struct pmp_call *call);
 
 /* one a verb */
 void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct pmp_hello *hello);
-void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_append *a);
+void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                      const struct pmp_append *a);
 void pmp_serve_weights(struct pmp_server *s, struct pmp_call *call, const struct pmp_weights *w);
 void pmp_serve_export(struct pmp_server *s, struct pmp_call *call, const struct pmp_export *e);
-void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_verdicts *v);
-void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_report *r);
+void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                        const struct pmp_verdicts *v);
+void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                      const struct pmp_report *r);
 void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct pmp_status *q);
 void pmp_serve_history(struct pmp_server *s, struct pmp_call *call, const struct pmp_history *q);
 void pmp_serve_events(struct pmp_server *s, struct pmp_call *call, const struct pmp_events *q);
-void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session, const struct pmp_control *c);
+void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                       const struct pmp_control *c);
 
 /* ingest.c */
 PMP_MUST_CHECK enum pmp_err pmp_ingest_init(struct pmp_server *s);
@@ -156,7 +165,8 @@ void pmp_weights_reserve(struct pmp_server *s, uint64_t at_least);
 void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out);
 void pmp_control_reload(struct pmp_server *s);
 /* Settles a setting: store, then learner. who for the audit; call may be NULL. */
-void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *who, const char *key, const char *value);
+void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *who, const char *key,
+                     const char *value);
 /* A command for the learner on behalf of nobody. */
 void pmp_control_command(struct pmp_server *s, enum pmp_learn_kind kind);
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum pmp_err pmp_sessions_init(struct pmp_sessions *s, uint32_t capacity, int64_t idle_ns, double per_second) {
+enum pmp_err pmp_sessions_init(struct pmp_sessions *s, uint32_t capacity, int64_t idle_ns,
+                               double per_second) {
   memset(s, 0, sizeof *s);
   s->slot = calloc(capacity, sizeof *s->slot);
   if (!s->slot) return PMP_ENOMEM;
@@ -21,7 +22,8 @@ void pmp_sessions_fini(struct pmp_sessions *s) {
   s->capacity = 0;
 }
 
-static struct pmp_session *same_instance(struct pmp_sessions *s, const char *name, struct pmp_bytes instance) {
+static struct pmp_session *same_instance(struct pmp_sessions *s, const char *name,
+                                         struct pmp_bytes instance) {
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];
     if (p->used && p->role == PMP_ROLE_ACTOR && strcmp(p->name, name) == 0 &&
@@ -32,8 +34,8 @@ static struct pmp_session *same_instance(struct pmp_sessions *s, const char *nam
   return NULL;
 }
 
-/* A free slot, else one of a fenced instance, else the tool's session that was quiet longest: actors are not pushed out by
- * passers-by. */
+/* A free slot, else one of a fenced instance, else the tool's session that was quiet longest:
+ * actors are not pushed out by passers-by. */
 static struct pmp_session *free_slot(struct pmp_sessions *s, int64_t now_ns) {
   struct pmp_session *oldest = NULL, *fenced = NULL;
   for (uint32_t i = 0; i < s->capacity; i++) {
@@ -53,7 +55,8 @@ static struct pmp_session *free_slot(struct pmp_sessions *s, int64_t now_ns) {
 }
 
 enum pmp_err pmp_sessions_open(struct pmp_sessions *s, enum pmp_role role, const char *name,
-                               struct pmp_bytes instance, int64_t now_ns, struct pmp_session **out) {
+                               struct pmp_bytes instance, int64_t now_ns,
+                               struct pmp_session **out) {
   if (role == PMP_ROLE_ACTOR) {
     struct pmp_session *old = same_instance(s, name, instance);
     if (old) {
@@ -106,7 +109,8 @@ bool pmp_sessions_allow(struct pmp_sessions *s, struct pmp_session *session) {
 void pmp_sessions_fence(struct pmp_sessions *s, const char *name, uint32_t epoch) {
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];
-    if (p->used && p->role == PMP_ROLE_ACTOR && p->epoch < epoch && strcmp(p->name, name) == 0) p->fenced = true;
+    if (p->used && p->role == PMP_ROLE_ACTOR && p->epoch < epoch && strcmp(p->name, name) == 0)
+      p->fenced = true;
   }
 }
 

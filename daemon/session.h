@@ -16,20 +16,21 @@ struct pmp_session {
   uint8_t id[PMP_SESSION_BYTES];
   enum pmp_role role;
   char name[PMP_SESSION_NAME_MAX];
-  int64_t last_ns;         /* last request */
-  double allowance;        /* requests it may make now */
+  int64_t last_ns;  /* last request */
+  double allowance; /* requests it may make now */
   /* actors */
   uint32_t epoch;
   uint8_t instance[PMP_INSTANCE_BYTES];
-  bool fenced;             /* a newer instance took the name */
-  bool appending;          /* one outstanding append */
+  bool fenced;    /* a newer instance took the name */
+  bool appending; /* one outstanding append */
   uint64_t last_seq, rows, ref_version, env_steps;
   struct {
     char name[48];
     double value;
   } reported[PMP_REPORTED_MAX]; /* its last report */
   uint32_t reported_count;
-  uint64_t report_id[PMP_REPORT_IDS]; /* request ids of its last reports: a resent one counts once */
+  uint64_t
+      report_id[PMP_REPORT_IDS]; /* request ids of its last reports: a resent one counts once */
   uint32_t report_next;
 };
 
@@ -41,11 +42,14 @@ struct pmp_sessions {
   uint64_t opened, expired, refused, throttled;
 };
 
-PMP_MUST_CHECK enum pmp_err pmp_sessions_init(struct pmp_sessions *s, uint32_t capacity, int64_t idle_ns, double per_second);
+PMP_MUST_CHECK enum pmp_err pmp_sessions_init(struct pmp_sessions *s, uint32_t capacity,
+                                              int64_t idle_ns, double per_second);
 void pmp_sessions_fini(struct pmp_sessions *s);
-/* A session for (role, name[, instance]); the same actor instance gets its old one back. PMP_EBUSY when all are in use. */
-PMP_MUST_CHECK enum pmp_err pmp_sessions_open(struct pmp_sessions *s, enum pmp_role role, const char *name,
-                                              struct pmp_bytes instance, int64_t now_ns, struct pmp_session **out);
+/* A session for (role, name[, instance]); the same actor instance gets its old one back. PMP_EBUSY
+ * when all are in use. */
+PMP_MUST_CHECK enum pmp_err pmp_sessions_open(struct pmp_sessions *s, enum pmp_role role,
+                                              const char *name, struct pmp_bytes instance,
+                                              int64_t now_ns, struct pmp_session **out);
 /* NULL when the id is unknown. Marks it as used now. */
 struct pmp_session *pmp_sessions_find(struct pmp_sessions *s, struct pmp_bytes id, int64_t now_ns);
 /* Takes one request from its allowance; false: too many a second. */

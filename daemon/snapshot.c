@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pmp_snapshot *pmp_snapshot_new(const struct pmp_manifest *manifest, const float *params, uint64_t version,
-                                      uint64_t step, bool policy) {
+struct pmp_snapshot *pmp_snapshot_new(const struct pmp_manifest *manifest, const float *params,
+                                      uint64_t version, uint64_t step, bool policy) {
   struct pmp_snapshot *s = calloc(1, sizeof *s);
   if (!s) return NULL;
   s->data = malloc(manifest->floats * sizeof(float));

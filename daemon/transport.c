@@ -50,13 +50,15 @@ static void on_aio(void *arg) {
   c->arrived_ns = pmp_clock_mono(&t->config.clock);
   atomic_fetch_add(&t->requests, 1);
   mark_heard(t, nng_msg_get_pipe(c->msg));
-  if (pmp_ring_push(&t->ready, c) != PMP_OK) return; /* closing: there is a slot for every context */
+  if (pmp_ring_push(&t->ready, c) != PMP_OK)
+    return; /* closing: there is a slot for every context */
   t->config.wake(t->config.wake_ctx);
 }
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
   struct pmp_transport *t = arg;
-  /* A pipe that is turned away here is still told of when it goes: both ends of the count are those of every pipe. */
+  /* A pipe that is turned away here is still told of when it goes: both ends of the count are those
+   * of every pipe. */
   if (event == NNG_PIPE_EV_ADD_PRE) {
     if (atomic_fetch_add(&t->connections, 1) >= t->config.connections) {
       atomic_fetch_add(&t->refused, 1);
@@ -85,9 +87,11 @@ static enum pmp_err bound_url(struct pmp_transport *t, struct pmp_errmsg *msg) {
     snprintf(t->url, sizeof t->url, "%s", t->config.url);
     return PMP_OK;
   }
-  const int n = snprintf(t->url, sizeof t->url, "%.*s:%d", (int)(colon - t->config.url), t->config.url, port);
-  return n > 0 && (size_t)n < sizeof t->url ? PMP_OK
-                                            : pmp_fail(msg, PMP_EINVALID, "%s: address too long", t->config.url);
+  const int n =
+      snprintf(t->url, sizeof t->url, "%.*s:%d", (int)(colon - t->config.url), t->config.url, port);
+  return n > 0 && (size_t)n < sizeof t->url
+             ? PMP_OK
+             : pmp_fail(msg, PMP_EINVALID, "%s: address too long", t->config.url);
 }
 
 static enum pmp_err open_calls(struct pmp_transport *t, struct pmp_errmsg *msg) {
@@ -96,7 +100,8 @@ static enum pmp_err open_calls(struct pmp_transport *t, struct pmp_errmsg *msg) 
     c->transport = t;
     int rv = nng_ctx_open(&c->ctx, t->socket);
     if (rv == 0) rv = nng_aio_alloc(&c->aio, on_aio, c);
-    if (rv != 0) return pmp_fail(msg, PMP_ENOMEM, "%s: context %u: %s", t->config.url, i, nng_strerror(rv));
+    if (rv != 0)
+      return pmp_fail(msg, PMP_ENOMEM, "%s: context %u: %s", t->config.url, i, nng_strerror(rv));
   }
   return PMP_OK;
 }
@@ -112,7 +117,8 @@ static enum pmp_err listen_on(struct pmp_transport *t, struct pmp_errmsg *msg) {
     return pmp_fail(msg, PMP_EINVALID, "%s: not an address; write tcp://127.0.0.1:7447", url);
   }
   if (rv == 0) rv = nng_listener_start(t->listener, 0);
-  if (rv != 0) return pmp_fail(msg, PMP_EUNAVAILABLE, "cannot listen on %s: %s", url, nng_strerror(rv));
+  if (rv != 0)
+    return pmp_fail(msg, PMP_EUNAVAILABLE, "cannot listen on %s: %s", url, nng_strerror(rv));
   return bound_url(t, msg);
 }
 

@@ -1,7 +1,8 @@
-/* One nng address: a REP socket, its contexts, and the way of a request onto the loop and of its reply back.
+/* One nng address: a REP socket, its contexts, and the way of a request onto the loop and of its
+ * reply back.
  *
- * nng's callbacks only push a call onto a ring that is as large as there are contexts, so it cannot overflow. Everything
- * else belongs to the loop thread. Does not know what a message means. */
+ * nng's callbacks only push a call onto a ring that is as large as there are contexts, so it cannot
+ * overflow. Everything else belongs to the loop thread. Does not know what a message means. */
 #ifndef PMP_DAEMON_TRANSPORT_H
 #define PMP_DAEMON_TRANSPORT_H
 
@@ -15,8 +16,9 @@
 
 struct pmp_transport;
 
-/* One request being worked on; one for each context, reused. The loop has it from pmp_transport_next until
- * pmp_call_reply; other threads may work on it in between, one at a time. */
+/* One request being worked on; one for each context, reused. The loop has it from
+ * pmp_transport_next until pmp_call_reply; other threads may work on it in between, one at a time.
+ */
 struct pmp_call {
   struct pmp_transport *transport;
   nng_ctx ctx;
@@ -28,8 +30,8 @@ struct pmp_call {
   struct pmp_arena arena; /* the decoded request */
   struct pmp_arena out;   /* the encoded reply */
   int64_t arrived_ns;
-  void *user;        /* the loop's: what this call belongs to */
-  uint64_t number;   /* the loop's */
+  void *user;      /* the loop's: what this call belongs to */
+  uint64_t number; /* the loop's */
 };
 
 struct pmp_transport_config {
@@ -59,17 +61,20 @@ struct pmp_transport {
   struct silent_pipe {
     nng_pipe pipe;
     int64_t since_ns;
-  } *silent; /* owned, [connections] */
+  } * silent; /* owned, [connections] */
   uint32_t silent_count;
   _Atomic uint32_t connections;
   _Atomic uint64_t requests, refused, silenced, lost;
   bool open;
 };
 
-/* Listens and starts receiving. PMP_EINVALID (url), PMP_EUNAVAILABLE (address in use, with the reason). */
-PMP_MUST_CHECK enum pmp_err pmp_transport_open(struct pmp_transport *t, const struct pmp_transport_config *config,
+/* Listens and starts receiving. PMP_EINVALID (url), PMP_EUNAVAILABLE (address in use, with the
+ * reason). */
+PMP_MUST_CHECK enum pmp_err pmp_transport_open(struct pmp_transport *t,
+                                               const struct pmp_transport_config *config,
                                                struct pmp_errmsg *msg);
-/* Stops taking requests; calls that the loop still holds may be dropped. Safe on a zeroed struct. Blocks briefly. */
+/* Stops taking requests; calls that the loop still holds may be dropped. Safe on a zeroed struct.
+ * Blocks briefly. */
 void pmp_transport_close(struct pmp_transport *t);
 /* Loop: the next request; false when there is none. */
 bool pmp_transport_next(struct pmp_transport *t, struct pmp_call **call);

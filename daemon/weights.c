@@ -1,4 +1,5 @@
-/* weights and export: versions of the reference by byte ranges, long polls, and snapshots of the policy on request. */
+/* weights and export: versions of the reference by byte ranges, long polls, and snapshots of the
+ * policy on request. */
 #include "daemon/server.h"
 #include "policy/safetensors.h"
 
@@ -18,7 +19,8 @@ static void reserve_done(struct pmp_server *s, struct pmp_pending *p) {
     s->publisher.reserving = false;
     return;
   }
-  if (pmp_publisher_reserved(&s->publisher, reserved, pmp_clock_mono(&s->clock))) pmp_weights_due(s);
+  if (pmp_publisher_reserved(&s->publisher, reserved, pmp_clock_mono(&s->clock)))
+    pmp_weights_due(s);
 }
 
 void pmp_weights_reserve(struct pmp_server *s, uint64_t at_least) {
@@ -45,7 +47,8 @@ void pmp_weights_snapshot(struct pmp_server *s, struct pmp_snapshot *snapshot) {
   }
 }
 
-static enum pmp_err fill_views(const struct pmp_manifest *m, struct pmp_arena *a, struct pmp_weights_reply *w) {
+static enum pmp_err fill_views(const struct pmp_manifest *m, struct pmp_arena *a,
+                               struct pmp_weights_reply *w) {
   struct pmp_wire_view *view = pmp_arena_zeroed(a, m->views, sizeof *view);
   if (!view) return PMP_ENOMEM;
   for (uint32_t i = 0; i < m->views; i++) {
@@ -71,7 +74,8 @@ static size_t range_max(const struct pmp_server *s) {
   return half < RANGE_MAX ? half : RANGE_MAX;
 }
 
-static void answer_weights(struct pmp_server *s, struct pmp_call *call, const struct pmp_snapshot *snap) {
+static void answer_weights(struct pmp_server *s, struct pmp_call *call,
+                           const struct pmp_snapshot *snap) {
   const struct pmp_weights *q = &pmp_call_request(call)->u.weights;
   struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_WEIGHTS};
   struct pmp_weights_reply *w = &reply.u.weights;
@@ -83,11 +87,13 @@ static void answer_weights(struct pmp_server *s, struct pmp_call *call, const st
   w->policy = q->offset == 0 ? s->policy_json : "";
   w->offset = q->offset;
   if (q->offset > w->bytes) {
-    pmp_refuse(s, call, PMP_EINVALID, 0, "weights.offset %" PRIu64 " is beyond the %" PRIu64 " bytes there are",
-               q->offset, w->bytes);
+    pmp_refuse(s, call, PMP_EINVALID, 0,
+               "weights.offset %" PRIu64 " is beyond the %" PRIu64 " bytes there are", q->offset,
+               w->bytes);
     return;
   }
-  if (q->offset == 0 && fill_views(&pmp_learn_policy(s->learn)->manifest, &call->arena, w) != PMP_OK) {
+  if (q->offset == 0 &&
+      fill_views(&pmp_learn_policy(s->learn)->manifest, &call->arena, w) != PMP_OK) {
     pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
     return;
   }
@@ -109,7 +115,8 @@ static char *config_text(const struct pmp_server *s) {
   return text;
 }
 
-static void answer_export(struct pmp_server *s, struct pmp_call *call, const struct pmp_snapshot *snap) {
+static void answer_export(struct pmp_server *s, struct pmp_call *call,
+                          const struct pmp_snapshot *snap) {
   const struct pmp_export *q = &pmp_call_request(call)->u.export_;
   const struct pmp_manifest *m = &pmp_learn_policy(s->learn)->manifest;
   struct pmp_st_tensor *tensor = pmp_arena_zeroed(&call->arena, m->views, sizeof *tensor);
@@ -137,7 +144,9 @@ static void answer_export(struct pmp_server *s, struct pmp_call *call, const str
                                      {"learner_step", step},
                                      {"policy", s->policy_json},
                                      {"config", config}};
-  if (err == PMP_OK) err = pmp_st_header(tensor, m->views, meta, sizeof meta / sizeof meta[0], &header, &header_size, &msg);
+  if (err == PMP_OK)
+    err = pmp_st_header(tensor, m->views, meta, sizeof meta / sizeof meta[0], &header, &header_size,
+                        &msg);
   const size_t total = header_size + snap->floats * sizeof(float);
   const size_t n = range(total, q->offset, q->length ? q->length : total, range_max(s));
   char *data = err == PMP_OK ? malloc(n ? n : 1) : NULL;
@@ -149,8 +158,10 @@ static void answer_export(struct pmp_server *s, struct pmp_call *call, const str
     const uint64_t rest = q->offset + from_header - header_size;
     if (n > from_header) memcpy(data + from_header, (char *)snap->data + rest, n - from_header);
     struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_EXPORT};
-    reply.u.export_ = (struct pmp_export_reply){
-        .version = snap->version, .bytes = total, .offset = q->offset, .data = {.data = data, .size = n}};
+    reply.u.export_ = (struct pmp_export_reply){.version = snap->version,
+                                                .bytes = total,
+                                                .offset = q->offset,
+                                                .data = {.data = data, .size = n}};
     pmp_answer(s, call, &reply);
   }
   free(data);
@@ -158,7 +169,8 @@ static void answer_export(struct pmp_server *s, struct pmp_call *call, const str
   free(config);
 }
 
-static void answer_snapshot(struct pmp_server *s, struct pmp_call *call, const struct pmp_snapshot *snap) {
+static void answer_snapshot(struct pmp_server *s, struct pmp_call *call,
+                            const struct pmp_snapshot *snap) {
   if (pmp_call_request(call)->verb == PMP_VERB_EXPORT) {
     answer_export(s, call, snap);
   } else {
@@ -166,18 +178,22 @@ static void answer_snapshot(struct pmp_server *s, struct pmp_call *call, const s
   }
 }
 
-/* The policy changes with every step: version 0 takes a snapshot (its version is the learner's step), later ranges name it. */
-static void serve_policy(struct pmp_server *s, struct pmp_call *call, uint64_t version, uint64_t offset) {
+/* The policy changes with every step: version 0 takes a snapshot (its version is the learner's
+ * step), later ranges name it. */
+static void serve_policy(struct pmp_server *s, struct pmp_call *call, uint64_t version,
+                         uint64_t offset) {
   if (version != 0) {
     if (s->publisher.policy && s->publisher.policy->version == version) {
       answer_snapshot(s, call, s->publisher.policy);
     } else {
-      pmp_refuse(s, call, PMP_ENOTFOUND, 0, "policy snapshot %" PRIu64 " is gone; begin again with version 0", version);
+      pmp_refuse(s, call, PMP_ENOTFOUND, 0,
+                 "policy snapshot %" PRIu64 " is gone; begin again with version 0", version);
     }
     return;
   }
   if (offset != 0) {
-    pmp_refuse(s, call, PMP_EINVALID, 0, "a later range must name the version that the first reply gave");
+    pmp_refuse(s, call, PMP_EINVALID, 0,
+               "a later range must name the version that the first reply gave");
     return;
   }
   struct pmp_learn_in *in = calloc(1, sizeof *in);
@@ -192,7 +208,8 @@ static void serve_policy(struct pmp_server *s, struct pmp_call *call, uint64_t v
 
 void pmp_weights_policy(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out) {
   if (!out->snapshot) {
-    pmp_refuse(s, in->owner, PMP_EUNAVAILABLE, 1000, "%s", out->msg.text[0] ? out->msg.text : "out of memory");
+    pmp_refuse(s, in->owner, PMP_EUNAVAILABLE, 1000, "%s",
+               out->msg.text[0] ? out->msg.text : "out of memory");
     return;
   }
   pmp_snapshot_release(s->publisher.policy);
@@ -209,7 +226,8 @@ void pmp_weights_due(struct pmp_server *s) {
     if (snap && snap->version > q->newer_than) {
       answer_weights(s, call, snap);
     } else {
-      pmp_refuse(s, call, PMP_ENOTFOUND, 0, "nothing newer than version %" PRIu64 " yet", q->newer_than);
+      pmp_refuse(s, call, PMP_ENOTFOUND, 0, "nothing newer than version %" PRIu64 " yet",
+                 q->newer_than);
     }
   }
 }
@@ -224,7 +242,8 @@ void pmp_serve_weights(struct pmp_server *s, struct pmp_call *call, const struct
     if (snap) {
       answer_weights(s, call, snap);
     } else {
-      pmp_refuse(s, call, PMP_ENOTFOUND, 0, "version %" PRIu64 " is not (or no longer) kept; the newest is %" PRIu64,
+      pmp_refuse(s, call, PMP_ENOTFOUND, 0,
+                 "version %" PRIu64 " is not (or no longer) kept; the newest is %" PRIu64,
                  q->version, pmp_publisher_version(&s->publisher));
     }
     return;
@@ -237,7 +256,8 @@ void pmp_serve_weights(struct pmp_server *s, struct pmp_call *call, const struct
   if (wait_ms > s->config.limits.poll_ms) wait_ms = s->config.limits.poll_ms;
   const int64_t until = pmp_clock_mono(&s->clock) + (int64_t)wait_ms * 1000000;
   if (wait_ms == 0) {
-    pmp_refuse(s, call, PMP_ENOTFOUND, 0, "nothing newer than version %" PRIu64 " yet", q->newer_than);
+    pmp_refuse(s, call, PMP_ENOTFOUND, 0, "nothing newer than version %" PRIu64 " yet",
+               q->newer_than);
   } else if (!pmp_publisher_wait(&s->publisher, call, q->newer_than, until)) {
     pmp_refuse(s, call, PMP_EBUSY, 200, "a quarter of the data contexts hold long polls already");
   }
@@ -249,7 +269,8 @@ void pmp_serve_export(struct pmp_server *s, struct pmp_call *call, const struct 
     return;
   }
   if (q->version == 0 && q->offset != 0) {
-    pmp_refuse(s, call, PMP_EINVALID, 0, "a later range must name the version that the first reply gave");
+    pmp_refuse(s, call, PMP_EINVALID, 0,
+               "a later range must name the version that the first reply gave");
     return;
   }
   const struct pmp_snapshot *snap = pmp_publisher_find(&s->publisher, q->version);

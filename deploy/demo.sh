@@ -54,10 +54,12 @@ done
 # ---- processes: all of them are children of this shell, each in a session of its own so that Ctrl-C reaches only the shell
 # and the view; should the shell be killed, the kernel ends them.
 
+guard=()
+if command -v setpriv >/dev/null; then guard=(setpriv --pdeathsig TERM); fi
+
 background() { # LOG PROGRAM ARGUMENT...
-  local log=$1 guard=()
+  local log=$1
   shift
-  if command -v setpriv >/dev/null; then guard=(setpriv --pdeathsig TERM); fi
   setsid "${guard[@]}" "$@" >"$log" 2>&1 </dev/null &
 }
 
@@ -65,7 +67,7 @@ background() { # LOG PROGRAM ARGUMENT...
 stop() {
   local pid until=$((SECONDS + $1 + 1))
   shift
-  for pid in "$@"; do kill -TERM "$pid" 2>/dev/null; done
+  kill -TERM "$@" 2>/dev/null
   for pid in "$@"; do
     while kill -0 "$pid" 2>/dev/null; do
       if [ "$SECONDS" -ge "$until" ]; then kill -KILL "$pid" 2>/dev/null; fi
@@ -140,13 +142,14 @@ start_actors() {
 
 # The view, until it ends or one of the others does.
 show() {
-  ctl watch "${plain[@]}" --until "actor.eval_return >= $goal" --for $((60 * minutes)) --lost 30 <&3 &
+  "${guard[@]}" "$bin/pmpoctl" --dir "$dir" watch "${plain[@]}" --until "actor.eval_return >= $goal" --for $((60 * minutes)) --lost 30 <&3 &
   watch=$!
   local first='' status
   wait -n -p first "$watch" "$pmpod" "$actor" "$evaluator"
   status=$?
   [ "$first" = "$watch" ] && return "$status"
   stop 2 "$watch"
+  echo >&2
   case $first in
     "$pmpod") died pmpod "$dir/pmpod.log" ;;
     "$actor") died "the actor" "$dir/actor.log" ;;
@@ -175,7 +178,7 @@ where() {
 }
 
 main() {
-  local status begun took steps
+  local status begun took steps best
   exec 3<&0
   fresh_folder
   say "The run lives in $dir; Ctrl-C ends it."
@@ -191,11 +194,12 @@ main() {
     *) fail "the view ended with status $status; see $dir/pmpod.log." ;;
   esac
   steps=$(ctl status env.steps) || steps='?'
+  best=$(ctl history actor.eval_return --csv | awk -F, 'NR > 1 { last = $5 } END { printf "%.1f", last }')
   keep_results || fail "not everything could be kept in $dir."
   stop 30 "$pmpod"
   pmpod=''
   if [ "$status" -eq 0 ]; then
-    say "Learned: a mean return of at least $goal over 10 episodes after $took s and $steps environment steps (seed $seed)."
+    say "Learned: a mean return of $best over 10 episodes after $took s and $steps environment steps (seed $seed)."
   else
     say "Not learned within $minutes minutes: $steps environment steps, and no mean return of $goal over 10 episodes (seed $seed)."
   fi

@@ -1,14 +1,24 @@
 /* The plain columns that everyone speaks of: what a chunk of samples is once it is off the wire.
  *
- * Plain data, no functions but small helpers. Pointers are borrowed from whoever filled the struct (proto/wire.h: the
- * message's arena). No protobuf types here. */
+ * Plain data, no functions but small helpers. Pointers are borrowed from whoever filled the struct
+ * (proto/wire.h: the message's arena). No protobuf types here. */
 #ifndef PMP_PROTO_CHUNK_H
 #define PMP_PROTO_CHUNK_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum pmp_dtype { PMP_DTYPE_NONE, PMP_F32, PMP_F64, PMP_I8, PMP_U8, PMP_I32, PMP_U32, PMP_I64, PMP_U64 };
+enum pmp_dtype {
+  PMP_DTYPE_NONE,
+  PMP_F32,
+  PMP_F64,
+  PMP_I8,
+  PMP_U8,
+  PMP_I32,
+  PMP_U32,
+  PMP_I64,
+  PMP_U64
+};
 enum pmp_shape { PMP_SHAPE_NONE, PMP_SHAPE_OUTCOMES, PMP_SHAPE_TRAJECTORIES };
 enum pmp_source { PMP_SOURCE_NONE, PMP_SOURCE_ACTOR, PMP_SOURCE_IMPORT, PMP_SOURCE_PERSON };
 enum pmp_action_kind { PMP_ACTION_NONE, PMP_ACTION_BOX, PMP_ACTION_BINS, PMP_ACTION_TOKENS };
@@ -53,28 +63,29 @@ struct pmp_chunk {
   enum pmp_source source;
   enum pmp_shape shape;
   uint32_t rows;
-  /* Both shapes. Outcomes: conditions are (groups, ...); trajectories: observations are (rows, ...). */
+  /* Both shapes. Outcomes: conditions are (groups, ...); trajectories: observations are (rows,
+   * ...). */
   struct pmp_tensor obs[PMP_PARTS_MAX];
   uint32_t obs_parts;
-  struct pmp_tensor action;   /* F32 or I32 (rows, dim) */
-  const float *log_prob;      /* (rows) or NULL */
-  const uint64_t *version;    /* (versions) or NULL */
-  uint32_t versions;          /* 0, 1 or rows */
+  struct pmp_tensor action; /* F32 or I32 (rows, dim) */
+  const float *log_prob;    /* (rows) or NULL */
+  const uint64_t *version;  /* (versions) or NULL */
+  uint32_t versions;        /* 0, 1 or rows */
   /* outcomes */
   uint32_t groups;
-  const uint32_t *group;      /* (rows) or NULL: one row a group */
-  const float *f;             /* (rows) or NULL */
-  const int8_t *verdict;      /* (rows) or NULL */
-  const float *weight;        /* (rows) or NULL */
+  const uint32_t *group;                      /* (rows) or NULL: one row a group */
+  const float *f;                             /* (rows) or NULL */
+  const int8_t *verdict;                      /* (rows) or NULL */
+  const float *weight;                        /* (rows) or NULL */
   const uint32_t *obs_offset, *action_offset; /* ragged, or NULL */
   /* trajectories */
-  const uint32_t *env;        /* (envs) */
-  uint32_t envs;              /* 1 or rows */
-  const uint32_t *episode;    /* (episodes) */
-  uint32_t episodes;          /* 1 or rows */
-  const uint32_t *t;          /* (rows) */
+  const uint32_t *env;            /* (envs) */
+  uint32_t envs;                  /* 1 or rows */
+  const uint32_t *episode;        /* (episodes) */
+  uint32_t episodes;              /* 1 or rows */
+  const uint32_t *t;              /* (rows) */
   const float *reward, *discount; /* (rows) */
-  const uint8_t *flags;       /* (rows) PMP_CHUNK_* */
+  const uint8_t *flags;           /* (rows) PMP_CHUNK_* */
 };
 
 /* Bytes of one element; 0 for NONE. */

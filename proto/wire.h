@@ -1,8 +1,9 @@
 /* Protobuf to plain structs and back. Generated types stop here.
  *
- * Decoding trusts nothing: sizes, ranks, element counts, strings and repeated fields are held against `struct
- * pmp_wire_limits` before memory is committed, everything unpacked comes out of one capped arena, every float is checked
- * finite, every shape against the run's spec. Pure functions, any thread, nothing blocks. */
+ * Decoding trusts nothing: sizes, ranks, element counts, strings and repeated fields are held
+ * against `struct pmp_wire_limits` before memory is committed, everything unpacked comes out of one
+ * capped arena, every float is checked finite, every shape against the run's spec. Pure functions,
+ * any thread, nothing blocks. */
 #ifndef PMP_PROTO_WIRE_H
 #define PMP_PROTO_WIRE_H
 
@@ -27,10 +28,17 @@ struct pmp_wire_limits {
   uint32_t chunk_rows;
   uint32_t actor_state_bytes;
 };
-/* 16 MiB messages, rank 8, 2^26 elements, 4 KiB strings, 4096 repeated, 65536 rows, 64 KiB of actor state. */
+/* 16 MiB messages, rank 8, 2^26 elements, 4 KiB strings, 4096 repeated, 65536 rows, 64 KiB of actor
+ * state. */
 struct pmp_wire_limits pmp_wire_limits_default(void);
 
-enum pmp_role { PMP_ROLE_NONE, PMP_ROLE_ACTOR, PMP_ROLE_LABELER, PMP_ROLE_OBSERVER, PMP_ROLE_OPERATOR };
+enum pmp_role {
+  PMP_ROLE_NONE,
+  PMP_ROLE_ACTOR,
+  PMP_ROLE_LABELER,
+  PMP_ROLE_OBSERVER,
+  PMP_ROLE_OPERATOR
+};
 enum pmp_verb {
   PMP_VERB_NONE = 0,
   PMP_VERB_HELLO = 10,
@@ -48,8 +56,13 @@ enum pmp_verb {
 enum pmp_which { PMP_WHICH_REFERENCE, PMP_WHICH_POLICY };
 enum pmp_judgement { PMP_JUDGEMENT_NONE, PMP_ACCEPT, PMP_REJECT, PMP_SKIP, PMP_WITHDRAW };
 enum pmp_control_action {
-  PMP_CONTROL_NONE, PMP_CONTROL_PAUSE, PMP_CONTROL_RESUME, PMP_CONTROL_CHECKPOINT, PMP_CONTROL_REFRESH,
-  PMP_CONTROL_STOP, PMP_CONTROL_SET
+  PMP_CONTROL_NONE,
+  PMP_CONTROL_PAUSE,
+  PMP_CONTROL_RESUME,
+  PMP_CONTROL_CHECKPOINT,
+  PMP_CONTROL_REFRESH,
+  PMP_CONTROL_STOP,
+  PMP_CONTROL_SET
 };
 
 struct pmp_bytes {
@@ -244,28 +257,41 @@ struct pmp_reply {
   } u;
 };
 
-/* Bytes to struct; everything that `out` points to lies in `arena` (which must outlive it) or in `data`. Also fills request_id
- * and version as far as they could be read when it fails (else 0), so that the refusal can name them. PMP_EINVALID
- * (malformed, not finite, unknown version), PMP_ETOOLARGE (a limit). */
-PMP_MUST_CHECK enum pmp_err pmp_wire_decode_request(const void *data, size_t size, const struct pmp_wire_limits *limits,
-                                                    struct pmp_arena *arena, struct pmp_request *out, struct pmp_errmsg *msg);
-PMP_MUST_CHECK enum pmp_err pmp_wire_decode_reply(const void *data, size_t size, const struct pmp_wire_limits *limits,
-                                                  struct pmp_arena *arena, struct pmp_reply *out, struct pmp_errmsg *msg);
-/* Chunk bytes to columns, checked against the spec (shapes, dtypes, box or bins, finite, group order, flags and t in
- * order within a chunk's environment). Numbers of unjudged or absent fields are not invented. */
-PMP_MUST_CHECK enum pmp_err pmp_wire_decode_chunk(const void *data, size_t size, const struct pmp_spec *spec,
-                                                  const struct pmp_wire_limits *limits, struct pmp_arena *arena,
-                                                  struct pmp_chunk *out, struct pmp_errmsg *msg);
+/* Bytes to struct; everything that `out` points to lies in `arena` (which must outlive it) or in
+ * `data`. Also fills request_id and version as far as they could be read when it fails (else 0), so
+ * that the refusal can name them. PMP_EINVALID (malformed, not finite, unknown version),
+ * PMP_ETOOLARGE (a limit). */
+PMP_MUST_CHECK enum pmp_err
+pmp_wire_decode_request(const void *data, size_t size, const struct pmp_wire_limits *limits,
+                        struct pmp_arena *arena, struct pmp_request *out, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_wire_decode_reply(const void *data, size_t size,
+                                                  const struct pmp_wire_limits *limits,
+                                                  struct pmp_arena *arena, struct pmp_reply *out,
+                                                  struct pmp_errmsg *msg);
+/* Chunk bytes to columns, checked against the spec (shapes, dtypes, box or bins, finite, group
+ * order, flags and t in order within a chunk's environment). Numbers of unjudged or absent fields
+ * are not invented. */
+PMP_MUST_CHECK enum pmp_err pmp_wire_decode_chunk(const void *data, size_t size,
+                                                  const struct pmp_spec *spec,
+                                                  const struct pmp_wire_limits *limits,
+                                                  struct pmp_arena *arena, struct pmp_chunk *out,
+                                                  struct pmp_errmsg *msg);
 
-/* Struct to bytes: *data is in the arena. PMP_ENOMEM when the arena is too small, PMP_EINVALID for what could not be decoded again. */
-PMP_MUST_CHECK enum pmp_err pmp_wire_encode_request(const struct pmp_request *r, struct pmp_arena *arena, const void **data,
+/* Struct to bytes: *data is in the arena. PMP_ENOMEM when the arena is too small, PMP_EINVALID for
+ * what could not be decoded again. */
+PMP_MUST_CHECK enum pmp_err pmp_wire_encode_request(const struct pmp_request *r,
+                                                    struct pmp_arena *arena, const void **data,
                                                     size_t *size, struct pmp_errmsg *msg);
-PMP_MUST_CHECK enum pmp_err pmp_wire_encode_reply(const struct pmp_reply *r, struct pmp_arena *arena, const void **data,
+PMP_MUST_CHECK enum pmp_err pmp_wire_encode_reply(const struct pmp_reply *r,
+                                                  struct pmp_arena *arena, const void **data,
                                                   size_t *size, struct pmp_errmsg *msg);
-PMP_MUST_CHECK enum pmp_err pmp_wire_encode_chunk(const struct pmp_chunk *c, struct pmp_arena *arena, const void **data,
+PMP_MUST_CHECK enum pmp_err pmp_wire_encode_chunk(const struct pmp_chunk *c,
+                                                  struct pmp_arena *arena, const void **data,
                                                   size_t *size, struct pmp_errmsg *msg);
-/* Does what an actor makes (have) fit what the run takes (want)? PMP_ECONFLICT with the difference. */
-PMP_MUST_CHECK enum pmp_err pmp_spec_match(const struct pmp_spec *want, const struct pmp_spec *have, struct pmp_errmsg *msg);
+/* Does what an actor makes (have) fit what the run takes (want)? PMP_ECONFLICT with the difference.
+ */
+PMP_MUST_CHECK enum pmp_err pmp_spec_match(const struct pmp_spec *want, const struct pmp_spec *have,
+                                           struct pmp_errmsg *msg);
 /* 1..64 of letters, digits, '-', '_', '.', '@'. */
 bool pmp_name_valid(const char *name);
 

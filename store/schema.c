@@ -139,10 +139,14 @@ enum pmp_err pmp_schema_prepare(sqlite3 *db, const char *path, const char *synch
   char sql[512];
   PMP_TRY(pmp_schema_identify(db, path, &version, msg));
   if (version == 0) {
-    snprintf(sql, sizeof sql, "PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL;",
+    /* EXTRA: the folder is synced too when the journal of the file's first page is deleted. Else
+     * that could come back after a power cut and undo the page from under the log. */
+    snprintf(sql, sizeof sql,
+             "PRAGMA page_size=%d; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=EXTRA;",
              PMP_SCHEMA_PAGE_BYTES);
     PMP_TRY(pmp_db_exec(db, sql, msg));
   }
+  PMP_TRY(use_wal(db, msg));
   /* The log is checkpointed by hand, at a good size and between acknowledgements. Nothing is
    * spilled in the middle of a transaction: a group's pages fit. */
   snprintf(sql, sizeof sql,
@@ -151,6 +155,5 @@ enum pmp_err pmp_schema_prepare(sqlite3 *db, const char *path, const char *synch
            "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;",
            synchronous);
   PMP_TRY(pmp_db_exec(db, sql, msg));
-  PMP_TRY(use_wal(db, msg));
   return migrate(db, version, msg);
 }

@@ -34,6 +34,7 @@ struct pmp_store {
   bool closed_by_error;        /* the disk was full when the file had to be opened again */
   struct pmp_store_op **group; /* [group_ops_max], owned */
   struct pmp_store_op *next;   /* taken from the queue, too large for the last group */
+  uint64_t log_copied;         /* bytes of log at the last copy */
   uint64_t log_retry;          /* bytes of log at which the next copy is tried */
   bool shrank;                 /* free pages were given back since the log was copied */
   bool log_full;               /* the last copy found the disk full */
@@ -233,14 +234,14 @@ static void copy_log(struct pmp_store *s, uint64_t least) {
     bytes = s->writer.log_pages * (uint64_t)page_bytes;
   /* Readers or a full disk may keep a copy from finishing: the next try when the log has grown by a
    * quarter of its limit, or has begun anew. */
-  uint64_t more = s->config.log_bytes_max / 4;
-  if (bytes < more) s->log_retry = 0;
+  if (bytes <= s->log_copied) s->log_retry = 0;
   if (bytes < least || bytes < s->log_retry) return;
   int64_t begin = pmp_clock_mono(&s->config.clock);
   s->writer.rc = SQLITE_OK;
   enum pmp_err err = pmp_writer_checkpoint(&s->writer, false, &msg);
   s->log_full = err == PMP_ENOSPC;
-  s->log_retry = bytes + more;
+  s->log_copied = bytes;
+  s->log_retry = bytes + s->config.log_bytes_max / 4;
   if (err != PMP_OK) take_failure(s, err, &msg);
   if (s->now.health == PMP_STORE_REOPENING) reopen(s);
   s->now.busy_ns += (uint64_t)(pmp_clock_mono(&s->config.clock) - begin);

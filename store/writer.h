@@ -34,11 +34,11 @@ struct pmp_writer {
   sqlite3_stmt *stmt[PMP_SQL_COUNT];
   struct pmp_codec codec;
   struct pmp_totals totals;
-  int rc;                  /* SQLite's first failure in this transaction, 0: none */
-  uint32_t log_pages;      /* frames in the write-ahead log after the last commit */
-  uint64_t rewritten;      /* bytes of the log that the last open wrote again */
-  uint64_t doubt;          /* last commit id of a group whose COMMIT met an I/O error: it may be in the
-                              log all the same. 0: none. Its operations keep their results */
+  int rc;             /* SQLite's first failure in this transaction, 0: none */
+  uint32_t log_pages; /* frames in the write-ahead log after the last commit */
+  uint64_t rewritten; /* bytes of the log that the last open wrote again */
+  uint64_t doubt;     /* last commit id of a group whose COMMIT met an I/O error: it may be in the
+                         log all the same. 0: none. Its operations keep their results */
   struct pmp_tally *tally; /* [tally_rows], owned: sums of verdicts before and after */
   uint32_t tally_rows;
 };

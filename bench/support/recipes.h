@@ -134,13 +134,11 @@ static inline void recipe_rows_next(struct recipe_rows *r, uint32_t rows) {
   }
 }
 
-/* Opens a trainer whose ring holds about `rows` trainable rows. */
-static inline struct pmp_trainer *recipe_open(const struct pmp_trainer_config *config,
-                                              struct pmp_clock clock, uint64_t rows) {
-  struct pmp_trainer *t = NULL;
+/* At least `rows` rows into a ring. */
+static inline void recipe_fill(struct pmp_replay *ring, const struct pmp_trainer_config *config,
+                               uint64_t rows) {
   struct pmp_errmsg msg = {{0}};
   struct recipe_rows r;
-  bench_must(pmp_trainer_open(&t, config, clock, &msg), "trainer", &msg);
   recipe_rows_init(&r, config->replay.obs, config->replay.act, 0);
   for (uint64_t chunk = 1; (chunk - 1) * RECIPE_CHUNK < rows; chunk++) {
     uint32_t trainable = 0;
@@ -157,9 +155,18 @@ static inline struct pmp_trainer *recipe_open(const struct pmp_trainer_config *c
                                  .reward = r.reward,
                                  .discount = r.discount,
                                  .flags = r.flags};
-    bench_must(pmp_replay_add(pmp_trainer_replay(t), &in, &trainable, &msg), "rows", &msg);
+    bench_must(pmp_replay_add(ring, &in, &trainable, &msg), "rows", &msg);
   }
   recipe_rows_fini(&r);
+}
+
+/* Opens a trainer whose ring holds about `rows` rows. */
+static inline struct pmp_trainer *recipe_open(const struct pmp_trainer_config *config,
+                                              struct pmp_clock clock, uint64_t rows) {
+  struct pmp_trainer *t = NULL;
+  struct pmp_errmsg msg = {{0}};
+  bench_must(pmp_trainer_open(&t, config, clock, &msg), "trainer", &msg);
+  recipe_fill(pmp_trainer_replay(t), config, rows);
   return t;
 }
 

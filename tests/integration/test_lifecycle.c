@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -322,6 +323,63 @@ static void check_names_what_is_damaged(void **state) {
   small_run_fini(&s);
 }
 
+/* Rows of the store's table of checkpoints. */
+static int checkpoint_rows(const struct test_pmpod *d, sqlite3_int64 *first_commit) {
+  char path[400];
+  sqlite3 *db = NULL;
+  sqlite3_stmt *row = NULL;
+  snprintf(path, sizeof path, "%s/store.db", d->dir);
+  assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+  sqlite3_busy_timeout(db, 5000);
+  static const char sql[] = "SELECT count(*), min(first_commit) FROM checkpoint";
+  assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(row), SQLITE_ROW);
+  const int count = sqlite3_column_int(row, 0);
+  *first_commit = sqlite3_column_int64(row, 1);
+  sqlite3_finalize(row);
+  sqlite3_close(db);
+  return count;
+}
+
+/* The table of checkpoints holds back retention; when that fills the store, a new checkpoint takes the oldest one's place. */
+static void a_full_store_makes_room(void **state) {
+  (void)state;
+  struct small_run s;
+  small_run_init(&s);
+  test_pmpod_set(&s.d, "learner.capacity=500");
+  test_pmpod_set(&s.d, "store.capacity_rows=1000");
+  test_pmpod_set(&s.d, "checkpoint.period_s=0");
+  test_pmpod_set(&s.d, "checkpoint.keep=1");
+  small_run_start(&s);
+  uint64_t seq = 0;
+  sqlite3_int64 needed = 0;
+  feed(&s, &seq, 10);
+  assert_int_equal(checkpoint_rows(&s.d, &needed), 1);
+  assert_int_equal(needed, 1); /* of the checkpoint at the start */
+  while (seq < 24) { /* 1536 rows; what is refused meanwhile is sent again */
+    struct test_outcomes o;
+    test_outcomes_draw(&o, 100 + seq, 64);
+    const struct pmp_chunk c = test_outcomes_chunk(&o, true, false);
+    enum pmp_err err = PMP_EUNAVAILABLE;
+    for (int waited = 0; err == PMP_EUNAVAILABLE && waited < 20000; waited += 50) {
+      err = test_rpc_append_wait(&s.actor, seq + 1, &c, NULL, 0, 10000);
+      if (err == PMP_EUNAVAILABLE) test_sleep_ms(50);
+    }
+    if (err != PMP_OK) fail_msg("chunk %d: %s", (int)seq + 1, s.actor.reply.message);
+    seq++;
+  }
+  assert_int_equal(checkpoint_rows(&s.d, &needed), 1);
+  assert_true(needed > 1);
+  assert_int_equal(test_rpc_status(&s.observer), PMP_OK);
+  assert_true(test_rpc_number(&s.observer, "store.deleted_rows") > 0);
+  assert_true(test_rpc_number(&s.observer, "store.rows") <= 1000);
+  const double rows = test_rpc_number(&s.observer, "store.rows_total");
+  assert_true(rows == 1536);
+  restart(&s, true); /* what is left is enough to resume */
+  test_rpc_wait_number(&s.observer, "replay.trainable", 500, 10000);
+  small_run_fini(&s);
+}
+
 static void a_store_of_another_kind_is_refused(void **state) {
   (void)state;
   struct small_run s;
@@ -445,6 +503,7 @@ int main(void) {
       cmocka_unit_test(a_resumed_run_goes_on_from_its_checkpoint),
       cmocka_unit_test(sighup_reads_the_live_settings_again),
       cmocka_unit_test(check_names_what_is_damaged),
+      cmocka_unit_test(a_full_store_makes_room),
       cmocka_unit_test(a_store_of_another_kind_is_refused),
       cmocka_unit_test(a_bandit_learns),
       cmocka_unit_test(wall_clock_jumps_change_nothing),

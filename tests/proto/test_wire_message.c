@@ -563,6 +563,9 @@ static void test_reply_small(void **state) {
   r = (struct pmp_reply){.code = PMP_EBUSY, .message = "later", .retry_after_ms = 30};
   reply_there_and_back(&r, &out);
   assert_int_equal(out.version_max, 0);
+  r = (struct pmp_reply){.code = PMP_ECONFLICT, .message = "gap", .expected_seq = 12};
+  reply_there_and_back(&r, &out);
+  assert_int_equal(out.expected_seq, 12);
   r = (struct pmp_reply){.code = PMP_EINVALID, .message = "what?"};
   reply_there_and_back(&r, &out);
   assert_int_equal(out.version_min, 1);

@@ -515,6 +515,32 @@ static void test_many_threads(void **state) {
   assert_clean(b->path, NULL);
 }
 
+/* The log is copied into the database while work goes on, and begins anew. */
+static void test_the_log_stays_small(void **state) {
+  struct bench *b = *state;
+  static char text[20000];
+  char log[200];
+  bench_close(b);
+  b->config.log_bytes_max = 200000;
+  b->config.compress_level = 0;
+  bench_open(b);
+  uint32_t epoch = hello(b, "a1", 1);
+  long largest = 0;
+  snprintf(log, sizeof log, "%s-wal", b->path);
+  for (int seq = 1; seq <= 300; seq++) {
+    memset(text, 'a' + seq % 20, sizeof text - 1);
+    append(b, "a1", epoch, (uint64_t)seq, text, 1);
+    FILE *f = fopen(log, "rb");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    if (ftell(f) > largest) largest = ftell(f);
+    fclose(f);
+  }
+  assert_true(largest > 100000);
+  assert_true(largest < 500000); /* of 6 MB */
+  assert_clean(b->path, NULL);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, bench_setup, bench_teardown)
 
 int main(void) {
@@ -534,6 +560,7 @@ int main(void) {
       WITH_STORE(test_an_older_file_is_brought_forward),
       WITH_STORE(test_an_empty_file_becomes_a_store),
       WITH_STORE(test_many_threads),
+      WITH_STORE(test_the_log_stays_small),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

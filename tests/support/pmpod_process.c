@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -100,9 +102,9 @@ static void become_pmpod(const struct test_pmpod *d, const char *program) {
     argv[n++] = d->config;
   }
   argv[n++] = "--set";
-  argv[n++] = "listen.desk=tcp://127.0.0.1:0";
+  argv[n++] = d->fixed[0][0] ? d->fixed[0] : "listen.desk=tcp://127.0.0.1:0";
   argv[n++] = "--set";
-  argv[n++] = "listen.data=tcp://127.0.0.1:0";
+  argv[n++] = d->fixed[1][0] ? d->fixed[1] : "listen.data=tcp://127.0.0.1:0";
   for (int i = 0; i < d->sets; i++) {
     argv[n++] = "--set";
     argv[n++] = d->set[i];
@@ -157,6 +159,55 @@ bool test_pmpod_try(struct test_pmpod *d, int *status) {
   test_pmpod_kill(d);
   fail_msg("pmpod did not serve within %d ms", START_MS);
   return false;
+}
+
+static int free_port(unsigned *seed) {
+  for (int tries = 0; tries < 1000; tries++) {
+    const int port = 12000 + rand_r(seed) % 20000; /* below the range that outgoing connections are given */
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int rc = bind(fd, (struct sockaddr *)&at, sizeof at);
+    close(fd);
+    if (rc == 0) return port;
+  }
+  fail_msg("no free port");
+  return 0;
+}
+
+void test_pmpod_fix_ports(struct test_pmpod *d) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  unsigned seed = (unsigned)getpid() * 7919u + (unsigned)now.tv_nsec;
+  const int desk = free_port(&seed);
+  int data = desk;
+  while (data == desk) data = free_port(&seed);
+  snprintf(d->fixed[0], sizeof d->fixed[0], "listen.desk=tcp://127.0.0.1:%d", desk);
+  snprintf(d->fixed[1], sizeof d->fixed[1], "listen.data=tcp://127.0.0.1:%d", data);
+}
+
+pid_t test_spawn_self(const char *const *argv, const char *log) {
+  const char *all[32] = {"/proc/self/exe"};
+  int n = 1;
+  for (int i = 0; argv[i]; i++) {
+    assert_true(n < 31);
+    all[n++] = argv[i];
+  }
+  const pid_t parent = getpid(), pid = fork();
+  assert_true(pid >= 0);
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
+  execv(all[0], (char *const *)(uintptr_t)all);
+  _exit(127);
+}
+
+void test_reap(pid_t pid) {
+  int status;
+  kill(pid, SIGKILL);
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
 }
 
 static void show_log(const struct test_pmpod *d) {

@@ -15,6 +15,7 @@ struct test_pmpod {
   char log[320];    /* stderr, appended over restarts */
   char config[320]; /* "" : no --config */
   const char *set[TEST_SETS_MAX]; /* borrowed: KEY=VALUE */
+  char fixed[2][64];              /* "" or listen.desk=..., listen.data=... */
   int sets;
   const char *preload;       /* nullable: LD_PRELOAD of the daemon */
   const char *preload_value; /* nullable: FAKETIME of the daemon */
@@ -47,5 +48,12 @@ void test_file_write(const char *path, const void *data, size_t size);
 void test_tree_remove(const char *path);
 const char *test_bin(const char *program, char out[512]);
 void test_sleep_ms(int ms);
+/* Two ports that nobody listens on and that no outgoing connection is given, so that a daemon that is killed finds them
+ * free again: from now on d is started on them. */
+void test_pmpod_fix_ports(struct test_pmpod *d);
+/* Runs this very program again with these arguments (NULL at the end; argv[0] is put before), killed with the test at the latest. */
+pid_t test_spawn_self(const char *const *argv, const char *log);
+/* kill -9 and wait. */
+void test_reap(pid_t pid);
 
 #endif

@@ -53,6 +53,8 @@ struct file {
   sqlite3_file base;
   struct vfs_power *v;
   struct image *image; /* NULL: a temporary file, passed through */
+  bool
+      syncs_folder; /* with its next sync, as the real one does for a journal or log that it made */
   sqlite3_file *real;
 };
 
@@ -100,7 +102,7 @@ static void apply_pieces(struct vfs_power *v, struct image *i, const struct chan
     size_t n = SECTOR - (size_t)((c->at + done) % SECTOR);
     if (n > c->size - done) n = c->size - done;
     size_t kept = pmp_rng_double(&v->rng) < keep ? n : 0;
-    if (pmp_rng_below(&v->rng, 32) == 0) kept = (size_t)pmp_rng_below(&v->rng, n + 1);
+    if (keep < 1.0 && pmp_rng_below(&v->rng, 32) == 0) kept = (size_t)pmp_rng_below(&v->rng, n + 1);
     content_write(&i->durable, c->at + done, c->data + done, kept);
     v->survived += kept;
     v->lost += n - kept;
@@ -109,8 +111,8 @@ static void apply_pieces(struct vfs_power *v, struct image *i, const struct chan
 }
 
 static void apply_some(struct vfs_power *v, struct image *i) {
-  static const double chances[] = {0.0, 0.1, 0.5, 0.9, 0.99};
-  double keep = chances[pmp_rng_below(&v->rng, 5)];
+  static const double chances[] = {0.0, 0.1, 0.5, 0.9, 0.99, 1.0};
+  double keep = chances[pmp_rng_below(&v->rng, 6)];
   for (const struct change *c = i->first; c != NULL; c = c->next) {
     if (!c->truncates)
       apply_pieces(v, i, c, keep);
@@ -236,6 +238,15 @@ static int file_truncate(sqlite3_file *file, sqlite3_int64 size) {
   return rc;
 }
 
+/* All files of a test are in one folder. */
+static void sync_folder(struct vfs_power *v) {
+  for (struct image *i = v->images; i != NULL; i = i->next) {
+    if (!i->gone) continue;
+    i->gone = i->exists = false;
+    i->durable.size = 0;
+  }
+}
+
 static int file_sync(sqlite3_file *file, int flags) {
   struct file *f = (struct file *)file;
   (void)flags;
@@ -247,6 +258,8 @@ static int file_sync(sqlite3_file *file, int flags) {
   } else if (power_holds(f->v)) {
     f->v->syncs++;
     apply_all(f->image);
+    if (f->syncs_folder) sync_folder(f->v);
+    f->syncs_folder = false;
     rc = SQLITE_OK;
   }
   pthread_mutex_unlock(&f->v->lock);
@@ -347,6 +360,8 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
       if (f->image->gone) f->image->durable.size = 0; /* another file of the same name */
       f->image->gone = false;
       f->image->exists = true;
+      f->syncs_folder = (flags & SQLITE_OPEN_CREATE) != 0 &&
+                        (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL)) != 0;
     }
   }
   pthread_mutex_unlock(&v->lock);
@@ -354,7 +369,7 @@ static int vfs_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int 
   return rc;
 }
 
-static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder) {
+static int vfs_delete(sqlite3_vfs *vfs, const char *name, int synced) {
   struct vfs_power *v = vfs->pAppData;
   int rc = SQLITE_IOERR_DELETE;
   pthread_mutex_lock(&v->lock);
@@ -363,9 +378,8 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder) {
     rc = v->real->xDelete(v->real, name, 0);
     if (rc == SQLITE_OK) {
       forget_changes(i);
-      i->gone = !sync_folder;
-      i->exists = !sync_folder;
-      if (sync_folder) i->durable.size = 0;
+      i->gone = i->exists = true;
+      if (synced) sync_folder(v);
     }
   }
   pthread_mutex_unlock(&v->lock);
@@ -507,6 +521,12 @@ void vfs_power_fail(struct vfs_power *v, enum vfs_power_fault fault, const char 
 
 void vfs_power_heal(struct vfs_power *v) {
   vfs_power_fail(v, VFS_POWER_WRITE_FULL, "", 0, 0);
+}
+
+void vfs_power_forget(struct vfs_power *v) {
+  pthread_mutex_lock(&v->lock);
+  forget_images(v);
+  pthread_mutex_unlock(&v->lock);
 }
 
 static uint64_t get(struct vfs_power *v, const uint64_t *counter) {

@@ -38,6 +38,9 @@ bool vfs_power_is_off(struct vfs_power *v);
  * back. */
 void vfs_power_restore(struct vfs_power *v);
 
+/* With every file closed: forgets them, the test removes them. */
+void vfs_power_forget(struct vfs_power *v);
+
 /* The nth write or sync of files whose name ends with `suffix` ("" : all) fails, and the `times` -
  * 1 after it. */
 void vfs_power_fail(struct vfs_power *v, enum vfs_power_fault fault, const char *suffix, uint64_t n,
