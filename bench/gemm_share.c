@@ -5,7 +5,7 @@
 #include "bench/bench.h"
 #include "bench/support/recipes.h"
 
-enum { PRODUCTS_MAX = 512, ROUNDS_MAX = 41, RING_ROWS = 100000, WARM = 20 };
+enum { PRODUCTS_MAX = 512, ROUNDS_MAX = 21, RING_ROWS = 100000, WARM = 20 };
 
 struct product {
   bool ta, tb;
@@ -119,7 +119,7 @@ struct outcome {
 /* Steps and replays in turns. */
 static void play(const struct bench *b, struct pmp_trainer *t, struct recorder *r,
                  const struct operands *o, double flops, struct outcome *out) {
-  const int rounds = b->quick ? 5 : ROUNDS_MAX, each = b->quick ? 10 : 20;
+  const int rounds = b->quick ? 5 : ROUNDS_MAX, each = b->quick ? 5 : 10;
   *out = (struct outcome){.rounds = (size_t)rounds};
   pmp_trainer_times(t, &out->before);
   for (int i = 0; i < rounds; i++) {

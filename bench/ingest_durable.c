@@ -5,7 +5,8 @@
 
 #include <stdatomic.h>
 
-enum { ACTORS = 4, CHUNK = 256, OBS = 71, ACT = 4, CHUNKS_EACH = 16, ROUNDS_MAX = 9 };
+enum { ACTORS = 4, CHUNK = 256, OBS = 71, ACT = 4, CHUNKS_EACH = 16, ROUNDS_MAX = 7 };
+static const double SPACE_BYTES = 6e9;
 
 static const char *const settings[] = {"spec.shape=outcomes",      "spec.observation=[71]",
                                        "spec.action_dim=4",        "label.judge=actor",
@@ -22,6 +23,7 @@ struct actor {
   int8_t *verdict;
   const atomic_bool *go, *end; /* send; be done */
   atomic_bool idle;
+  enum pmp_err err; /* read after the rounds */
   struct pmp_errmsg msg;
 };
 
@@ -62,6 +64,7 @@ static void *act(void *arg) {
     atomic_store(&a->idle, false);
     err = pmpo_append(a->client, &a->chunk[next++ % CHUNKS_EACH], (struct pmp_bytes){0}, &a->msg);
   }
+  a->err = err;
   atomic_store(&a->idle, true);
   return NULL;
 }
@@ -76,6 +79,7 @@ struct bare {
 
 /* Bytes a second of writes of `size` bytes, each synced, for about `seconds`. */
 static double bare_rate(struct bare *b, size_t size, double seconds) {
+  if (ftruncate(b->fd, 0) != 0 || lseek(b->fd, 0, SEEK_SET) != 0) return NAN;
   int64_t start = bench_now();
   double written = 0.0;
   while (bench_seconds(start) < seconds) {
@@ -151,8 +155,10 @@ static void round_one(struct world *w, struct outcome *o, int i, double seconds)
 
 static void report(const struct bench *b, struct outcome *o, size_t rounds) {
   const struct totals *s = &o->sum;
-  bench_at_least(b, "ingest_durable.rows", bench_median(o->rate, rounds), "rows/s", 300000,
-                 "ingest_durable.cores_* say which thread the time goes to");
+  char why[160];
+  snprintf(why, sizeof why, "in the same run the bare disk took %.0f rows/s in such commits",
+           bench_median(o->bare, rounds) / o->row_bytes);
+  bench_at_least(b, "ingest_durable.rows", bench_median(o->rate, rounds), "rows/s", 300000, why);
   bench_at_least(b, "ingest_durable.of_bare", bench_median(o->ratio, rounds), "ratio", 0.3,
                  "against a bare append and fdatasync of the same bytes");
   bench_note(b, "ingest_durable.bare", bench_median(o->bare, rounds) / 1e6, "MB/s");
@@ -169,7 +175,11 @@ static void report(const struct bench *b, struct outcome *o, size_t rounds) {
 
 static enum pmp_err open_world(struct world *w, struct pmp_errmsg *msg) {
   char dir[512];
-  daemon_folder(dir, sizeof dir, "ingest_durable");
+  daemon_fresh_folder(dir, sizeof dir, "ingest_durable");
+  snprintf(w->daemon.dir, sizeof w->daemon.dir, "%s", dir);
+  if (daemon_space(dir) < SPACE_BYTES)
+    return pmp_fail(msg, PMP_ENOSPC, "this wants %.0f GB of space in %.300s", SPACE_BYTES / 1e9,
+                    dir);
   PMP_TRY(daemon_start(&w->daemon, dir, settings, -1, msg));
   PMP_TRY(daemon_client(&w->daemon, PMP_ROLE_OBSERVER, "bench", NULL, &w->desk, msg));
   for (int i = 0; i < ACTORS; i++) {
@@ -226,15 +236,22 @@ int main(int argc, char **argv) {
   static struct outcome o;
   struct pmp_errmsg msg = {{0}};
   const int rounds = b.quick ? 3 : ROUNDS_MAX;
-  const double seconds = b.quick ? 1.0 : 3.0;
-  if (open_world(&w, &msg) != PMP_OK) {
-    bench_missing(&b, "ingest_durable.rows", "rows/s", ">=300000", msg.text);
-    bench_missing(&b, "ingest_durable.of_bare", "ratio", ">=0.3", msg.text);
-  } else {
+  const double seconds = b.quick ? 1.0 : 1.5;
+  enum pmp_err err = open_world(&w, &msg);
+  if (err == PMP_OK) {
     round_one(&w, &o, 0, seconds / 2); /* warm */
     o = (struct outcome){.seconds = 0.0};
     for (int i = 0; i < rounds; i++) round_one(&w, &o, i, seconds);
+  }
+  for (int i = 0; i < ACTORS && err == PMP_OK; i++) {
+    err = w.actor[i].err;
+    msg = w.actor[i].msg;
+  }
+  if (err == PMP_OK) {
     report(&b, &o, (size_t)rounds);
+  } else {
+    bench_missing(&b, "ingest_durable.rows", "rows/s", ">=300000", msg.text);
+    bench_missing(&b, "ingest_durable.of_bare", "ratio", ">=0.3", msg.text);
   }
   close_world(&w);
   return 0;

@@ -2,7 +2,7 @@
  * the same bytes: one actor, one chunk at a time, in turns. */
 #include "bench/support/daemon.h"
 
-enum { CHUNK = 256, OBS = 71, ACT = 4, RUNS_MAX = 7, EACH_MAX = 1500, BYTES = 80000 };
+enum { CHUNK = 256, OBS = 71, ACT = 4, RUNS_MAX = 5, EACH_MAX = 1000, BYTES = 80000 };
 
 static const char *const settings[] = {
     "spec.shape=outcomes",     "spec.observation=[71]",   "spec.action_dim=4",
@@ -22,7 +22,8 @@ struct world {
 
 static enum pmp_err open_world(struct world *w, struct pmp_errmsg *msg) {
   char dir[512], path[600];
-  daemon_folder(dir, sizeof dir, "ingest_latency");
+  daemon_fresh_folder(dir, sizeof dir, "ingest_latency");
+  snprintf(w->daemon.dir, sizeof w->daemon.dir, "%s", dir);
   PMP_TRY(daemon_start(&w->daemon, dir, settings, -1, msg));
   PMP_TRY(daemon_client(&w->daemon, PMP_ROLE_ACTOR, "bench", NULL, &w->actor, msg));
   pmp_rng_init(&w->rng, 29, 0);

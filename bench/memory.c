@@ -85,9 +85,7 @@ int main(int argc, char **argv) {
   char dir[512];
   double ring = ring_bytes();
   for (int i = 0; i < runs && err == PMP_OK; i++) {
-    daemon_folder(dir, sizeof dir, "memory");
-    daemon_wipe(dir);
-    daemon_folder(dir, sizeof dir, "memory");
+    daemon_fresh_folder(dir, sizeof dir, "memory");
     err = fill_and_look(dir, true, ring, &m, &msg);
     live[i] = m.beyond;
     if (err == PMP_OK) err = fill_and_look(dir, false, ring, &m, &msg);

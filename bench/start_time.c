@@ -79,8 +79,7 @@ static enum pmp_err large_folder(char *dir, size_t size, struct pmp_errmsg *msg)
   double serving, ready, rows = 0.0;
   daemon_folder(dir, size, "rows-1e6-by-64");
   if (start_once(dir, &serving, &ready, &rows, msg) == PMP_OK && rows > 0.99 * ROWS) return PMP_OK;
-  daemon_wipe(dir);
-  daemon_folder(dir, size, "rows-1e6-by-64");
+  daemon_fresh_folder(dir, size, "rows-1e6-by-64");
   PMP_TRY(fill(dir, msg));
   PMP_TRY(start_once(dir, &serving, &ready, &rows, msg));
   if (rows > 0.99 * ROWS) return PMP_OK;
@@ -95,9 +94,7 @@ static void empty(const struct bench *b) {
   struct pmp_errmsg msg = {{0}};
   char dir[512];
   for (int i = 0; i < runs; i++) {
-    daemon_folder(dir, sizeof dir, "start_time");
-    daemon_wipe(dir);
-    daemon_folder(dir, sizeof dir, "start_time");
+    daemon_fresh_folder(dir, sizeof dir, "start_time");
     if (start_once(dir, &serving[i], &ready[i], &rows, &msg) != PMP_OK) {
       bench_missing(b, "start_time.empty", "s", "<=0.2", msg.text);
       return;

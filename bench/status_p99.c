@@ -2,7 +2,7 @@
  * four actors append and fetch weights. */
 #include "bench/support/load.h"
 
-enum { RUNS_MAX = 7, EACH_MAX = 1000, PAUSE_US = 4000, RING_ROWS = 20000 };
+enum { RUNS_MAX = 5, EACH_MAX = 700, PAUSE_US = 4000, RING_ROWS = 20000 };
 
 int main(int argc, char **argv) {
   struct bench b;
@@ -30,6 +30,7 @@ int main(int argc, char **argv) {
     p99[i] = bench_percentile(ms, each, 0.99);
     p50[i] = bench_percentile(ms, each, 0.5);
   }
+  if (err == PMP_OK) err = load_alive(&l, &msg);
   if (err != PMP_OK) {
     bench_missing(&b, "status_p99", "ms", "<=10", msg.text);
   } else {

@@ -3,6 +3,8 @@
 
 set(private_libdir "${CMAKE_INSTALL_LIBDIR}/pmpo")
 set(share "${CMAKE_INSTALL_DATADIR}/pmpo")
+# pkg-config files find their prefix from where they lie, so that an install may be moved.
+file(RELATIVE_PATH PMP_PC_TO_PREFIX "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 
 # pmp_whole_archive(NAME targets...): one installed archive lib<NAME>.a with the objects of all of them.
 function(pmp_whole_archive name)
@@ -40,10 +42,10 @@ install(DIRECTORY "${deps}/share/dm_control" DESTINATION "${share}")
 install(DIRECTORY "${deps}/share/licences" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/examples" DESTINATION "${share}")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/docs/" DESTINATION "${CMAKE_INSTALL_DOCDIR}" FILES_MATCHING PATTERN "*.md" PATTERN "*.png")
-pmp_glob(manuals docs/*.1)
+pmp_glob(manuals docs/man/*.1)
 install(FILES ${manuals} DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 
-pmp_glob(completions clients/pmpoctl/*.bash)
+pmp_glob(completions deploy/completion/*.bash)
 foreach(file IN LISTS completions)
   get_filename_component(name "${file}" NAME_WE)
   install(FILES "${file}" DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions" RENAME "${name}")

@@ -231,17 +231,31 @@ void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *k, 
   }
 }
 
-static void print_range(const struct pmp_config_key *k, FILE *out) {
+void pmp_config_range(const struct pmp_config_key *k, char *out, size_t size) {
   if (k->type == PMP_CONFIG_ENUM) {
-    fprintf(out, "%s", k->choices);
+    snprintf(out, size, "%s", k->choices);
   } else if (k->type == PMP_CONFIG_BOOL) {
-    fprintf(out, "true|false");
+    snprintf(out, size, "true|false");
   } else if (k->type == PMP_CONFIG_TEXT) {
-    fprintf(out, "text");
+    snprintf(out, size, "text");
   } else {
-    fprintf(out, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min,
-            k->max, k->nan ? ", or " : "", k->nan ? k->nan : "");
+    snprintf(out, size, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min, k->max,
+             k->nan ? ", or " : "", k->nan ? k->nan : "");
   }
+}
+
+static void print_quoted(const char *text, FILE *out) {
+  fputc('"', out);
+  for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+    if (*p == '"' || *p == '\\') {
+      fprintf(out, "\\%c", *p);
+    } else if (*p < 32 || *p == 127) {
+      fprintf(out, "\\x%02x", *p);
+    } else {
+      fputc(*p, out);
+    }
+  }
+  fputc('"', out);
 }
 
 void pmp_config_print(const struct pmp_config *c, FILE *out) {
@@ -255,9 +269,15 @@ void pmp_config_print(const struct pmp_config *c, FILE *out) {
     char value[PMP_CONFIG_TEXT_MAX];
     pmp_config_get(c, k, value, sizeof value);
     fprintf(out, "  # %s (", k->doc);
-    print_range(k, out);
-    const char *quote = k->type == PMP_CONFIG_TEXT ? "\"" : "";
-    fprintf(out, "%s)\n  %s: %s%s%s\n", k->live ? "; live" : "", k->key, quote, value, quote);
+    char range[PMP_CONFIG_TEXT_MAX];
+    pmp_config_range(k, range, sizeof range);
+    fprintf(out, "%s%s)\n  %s: ", range, k->live ? "; live" : "", k->key);
+    if (k->type == PMP_CONFIG_TEXT) {
+      print_quoted(value, out);
+    } else {
+      fputs(value, out);
+    }
+    fputc('\n', out);
   }
 }
 
@@ -280,7 +300,9 @@ void pmp_config_print_markdown(FILE *out) {
     } else if (k->type == PMP_CONFIG_BOOL) {
       fputs("true, false", out);
     } else {
-      print_range(k, out);
+      char range[PMP_CONFIG_TEXT_MAX];
+      pmp_config_range(k, range, sizeof range);
+      fputs(range, out);
     }
     fprintf(out, " | %s | %s |\n", k->live ? "yes" : "", k->doc);
   }

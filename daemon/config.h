@@ -131,6 +131,8 @@ PMP_MUST_CHECK enum pmp_err pmp_config_assign(struct pmp_config *c, const char *
 /* A key's value as text into out[size]; the text reads back equal. */
 void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *key, char *out,
                     size_t size);
+/* What a key takes, for a person: "1 to 100", "actor|critic|people". */
+void pmp_config_range(const struct pmp_config_key *key, char *out, size_t size);
 /* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks.
  */
 PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg);

@@ -40,17 +40,19 @@ struct loader {
 static const cyaml_schema_value_t list_entry = {
     .type = CYAML_FLOAT, .flags = CYAML_FLAG_DEFAULT, .data_size = sizeof(double)};
 
-static void add_choices(struct loader *l, const struct pmp_config_key *k, cyaml_schema_value_t *v) {
+static void add_choices(struct loader *l, const char *choices, int64_t base, cyaml_schema_value_t *v) {
+  v->type = CYAML_ENUM;
+  v->flags |= CYAML_FLAG_STRICT;
   v->enumeration.strings = &l->strval[l->strvals];
   uint32_t n = 0;
-  for (const char *p = k->choices; p; n++) {
+  for (const char *p = choices; p; n++) {
     const char *bar = strchr(p, '|');
     const size_t len = bar ? (size_t)(bar - p) : strlen(p);
     char *name = l->names + l->names_used;
     memcpy(name, p, len);
     name[len] = '\0';
     l->names_used += len + 1;
-    l->strval[l->strvals++] = (cyaml_strval_t){.str = name, .val = k->base + (int64_t)n};
+    l->strval[l->strvals++] = (cyaml_strval_t){.str = name, .val = base + (int64_t)n};
     p = bar ? bar + 1 : NULL;
   }
   v->enumeration.count = n;
@@ -67,7 +69,7 @@ static void add_key(struct loader *l, struct section *s, const struct pmp_config
   v->data_size = 8;
   switch (k->type) {
   case PMP_CONFIG_BOOL:
-    v->type = CYAML_BOOL;
+    add_choices(l, "false|true", 0, v); /* libcyaml's own takes any word for true */
     break;
   case PMP_CONFIG_UINT:
     v->type = CYAML_FLOAT; /* so that 1e6 may be written; held against whole numbers afterwards */
@@ -79,9 +81,7 @@ static void add_key(struct loader *l, struct section *s, const struct pmp_config
     v->type = CYAML_STRING;
     break;
   case PMP_CONFIG_ENUM:
-    v->type = CYAML_ENUM;
-    v->flags |= CYAML_FLAG_STRICT;
-    add_choices(l, k, v);
+    add_choices(l, k->choices, k->base, v);
     break;
   case PMP_CONFIG_LIST:
     v->type = CYAML_SEQUENCE;
@@ -162,6 +162,13 @@ static enum pmp_err explain(const struct loader *l, const char *path, cyaml_err_
                             in ? in->key[i]->key : l->section[i].name);
     }
   }
+  for (size_t i = 0; in && err != CYAML_ERR_INVALID_KEY && i < in->count; i++) { /* the key whose value it was */
+    char needle[80], range[PMP_CONFIG_TEXT_MAX];
+    snprintf(needle, sizeof needle, "field '%s'", in->key[i]->key);
+    if (!strstr(l->log, needle)) continue;
+    pmp_config_range(in->key[i], range, sizeof range);
+    snprintf(allowed, sizeof allowed, "; allowed is %s", range);
+  }
   return pmp_fail(msg, PMP_EINVALID, "%s: %s: %s%s", path, cyaml_strerror(err), text, allowed);
 }
 
@@ -181,7 +188,7 @@ static enum pmp_err take(struct pmp_config *c, const struct pmp_config_key *k,
   if (!slot->pointer) return PMP_OK;
   switch (k->type) {
   case PMP_CONFIG_BOOL:
-    return pmp_config_set(c, path, *(const bool *)slot->pointer ? "true" : "false", msg);
+    return pmp_config_set(c, path, *(const int64_t *)slot->pointer ? "true" : "false", msg);
   case PMP_CONFIG_ENUM: {
     struct pmp_config scratch;
     memcpy((char *)&scratch + k->offset, slot->pointer, sizeof(int64_t));

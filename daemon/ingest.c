@@ -233,6 +233,7 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
     err = pmp_wire_decode_chunk(a->chunk.data, a->chunk.size, &s->spec, &s->limits, &job->arena,
                                 &job->chunk, &msg);
   }
+  if (err == PMP_OK) err = pmp_rows_check(&job->chunk, s->config.learner.capacity, &msg);
   if (err == PMP_OK && a->actor_state.size > s->limits.actor_state_bytes) {
     err = pmp_fail(&msg, PMP_ETOOLARGE, "actor_state has %zu bytes; at most %u are kept",
                    a->actor_state.size, s->limits.actor_state_bytes);

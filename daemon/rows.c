@@ -2,6 +2,23 @@
 
 #include <string.h>
 
+enum pmp_err pmp_rows_check(const struct pmp_chunk *c, uint64_t capacity, struct pmp_errmsg *msg) {
+  for (uint32_t i = 0; i < c->versions; i++) {
+    if (c->version[i] > UINT32_MAX)
+      return pmp_fail(msg, PMP_EINVALID, "ref_version: row %u has %llu, no reference's number", i,
+                      (unsigned long long)c->version[i]);
+  }
+  if (c->shape != PMP_SHAPE_OUTCOMES || !c->group) return PMP_OK;
+  const uint64_t limit = capacity < PMP_REPLAY_GROUP_MAX ? capacity : PMP_REPLAY_GROUP_MAX;
+  for (uint32_t r = 0, first = 0; r < c->rows; r++) {
+    if (c->group[r] != c->group[first]) first = r;
+    if (r - first >= limit)
+      return pmp_fail(msg, PMP_EINVALID, "group: %u has more rows than the %llu allowed",
+                      c->group[r], (unsigned long long)limit);
+  }
+  return PMP_OK;
+}
+
 /* (rows x floats) from parts that are (units x part); unit_of NULL: one a row. */
 static enum pmp_err expand_obs(const struct pmp_chunk *c, const uint32_t *unit_of, size_t size,
                                struct pmp_arena *arena, const float **out) {

@@ -7,6 +7,10 @@
 #include "learner/replay/replay.h"
 #include "proto/chunk.h"
 
+/* Would the ring, of `capacity` rows, take this chunk? Asked before anything is acknowledged.
+ * PMP_EINVALID: a group or a reference version too large. */
+PMP_MUST_CHECK enum pmp_err pmp_rows_check(const struct pmp_chunk *chunk, uint64_t capacity,
+                                           struct pmp_errmsg *msg);
 /* Fills rows from chunk; what must be expanded (conditions of groups, bin indices, single versions)
  * lies in arena. chunk, commit and stream are the caller's to set. PMP_ENOMEM. */
 PMP_MUST_CHECK enum pmp_err pmp_rows_from_chunk(const struct pmp_spec *spec,

@@ -133,7 +133,8 @@ start_daemon() {
 }
 
 start_actors() {
-  background "$dir/actor.log" "$bin/pmpo-actor" control --task "$task" --connect "$url" --name actor-1
+  background "$dir/actor.log" "$bin/pmpo-actor" control --task "$task" --connect "$url" --name actor-1 \
+    --noise-correlation 0.9
   actor=$!
   background "$dir/evaluator.log" "$bin/pmpo-actor" control --task "$task" --connect "$url" --name evaluator --evaluate \
     --episodes 10 --period 2
@@ -201,7 +202,7 @@ main() {
   if [ "$status" -eq 0 ]; then
     say "Learned: a mean return of $best over 10 episodes after $took s and $steps environment steps (seed $seed)."
   else
-    say "Not learned within $minutes minutes: $steps environment steps, and no mean return of $goal over 10 episodes (seed $seed)."
+    say "Not learned within $minutes min: $steps environment steps, and no mean return of $goal over 10 episodes (seed $seed)."
   fi
   where
   [ "$status" -eq 0 ]

@@ -178,13 +178,14 @@ static enum pmp_err commit_once(struct pmp_store *s, struct pmp_store_op *const 
 }
 
 /* All in one transaction; when an operation makes it fail by itself, each in its own. */
-static void commit_group(struct pmp_store *s, struct pmp_store_op *const *ops, size_t count) {
+static enum pmp_err commit_group(struct pmp_store *s, struct pmp_store_op *const *ops,
+                                 size_t count) {
   struct pmp_errmsg msg;
   if (s->closed_by_error && s->now.health == PMP_STORE_FULL) reopen(s);
   if (s->closed_by_error || s->now.health == PMP_STORE_FAILED) {
     snprintf(msg.text, sizeof msg.text, "the store does not work: %s", s->now.reason);
     fail_all(ops, count, s->now.health == PMP_STORE_FULL ? PMP_ENOSPC : PMP_EIO, &msg);
-    return;
+    return PMP_EIO;
   }
   enum pmp_err err = commit_once(s, ops, count);
   if (err != PMP_OK && !is_the_disks(err) && count > 1) {
@@ -196,8 +197,9 @@ static void commit_group(struct pmp_store *s, struct pmp_store_op *const *ops, s
       }
     }
   }
-  if (err != PMP_OK || s->now.health != PMP_STORE_FULL || s->log_full) return;
+  if (err != PMP_OK || s->now.health != PMP_STORE_FULL || s->log_full) return err;
   if (pmp_retain_admit(&s->writer, &msg) == PMP_OK) set_health(s, PMP_STORE_HEALTHY, "");
+  return PMP_OK;
 }
 
 /* Appends refused by retention are a state of the store, not only of the operation. */
@@ -208,9 +210,10 @@ static void note_capacity(struct pmp_store *s) {
   if (blocked && s->now.health == PMP_STORE_HEALTHY) set_health(s, PMP_STORE_FULL, msg.text);
 }
 
-static void run_group(struct pmp_store *s, size_t count) {
+/* Returns PMP_ENOSPC when the disk was full. */
+static enum pmp_err run_group(struct pmp_store *s, size_t count) {
   int64_t begin = pmp_clock_mono(&s->config.clock);
-  commit_group(s, s->group, count);
+  enum pmp_err err = commit_group(s, s->group, count);
   note_capacity(s);
   s->now.ops += count;
   for (size_t i = 0; i < count; i++) s->now.refused += s->group[i]->err != PMP_OK;
@@ -221,6 +224,7 @@ static void run_group(struct pmp_store *s, size_t count) {
     reopen(s);
     show(s);
   }
+  return err;
 }
 
 /* Copies the log when it is large enough (`least` bytes). Acknowledgements were given before; those
@@ -256,8 +260,10 @@ static void try_space(struct pmp_store *s) {
     return;
   }
   s->log_retry = 0;
-  if (s->log_full) copy_log(s, 1);
-  if (s->log_full || pmp_retain_admit(&s->writer, &msg) != PMP_OK) return;
+  copy_log(s, 1);
+  if (s->now.health != PMP_STORE_FULL || s->log_full ||
+      pmp_retain_admit(&s->writer, &msg) != PMP_OK)
+    return;
   s->writer.rc = SQLITE_OK;
   enum pmp_err err = pmp_writer_probe(&s->writer, &msg);
   if (err == PMP_OK)
@@ -321,8 +327,10 @@ static void *store_main(void *arg) {
     enum pmp_err err = gather(s, more ? IDLE_WORK_MS : IDLE_MS, &count);
     if (err == PMP_ECLOSED) break;
     if (err == PMP_OK) {
-      run_group(s, count);
-      copy_log(s, s->config.log_bytes_max);
+      /* On a full disk a copied log can begin anew where it is, if the database has free pages. */
+      bool full = run_group(s, count) == PMP_ENOSPC && !s->log_full;
+      if (full) s->log_retry = 0;
+      copy_log(s, full ? 1 : s->config.log_bytes_max);
     } else {
       idle(s, &more);
     }

@@ -30,7 +30,7 @@ struct control {
   uint32_t envs, threads, chunk_rows, episodes;
   uint64_t max_env_steps;
   bool list, evaluate, once, sample, policy;
-  double period;
+  double period, noise_correlation;
   const struct pmp_task *task;
   struct pmp_env_model model;
   struct pmp_actor_session session;
@@ -46,6 +46,8 @@ static enum pmp_err parse(struct control *c, int argc, char **argv, bool *done,
       {"threads", PMP_OPT_U32, &c->threads, 1, 256, "N", "for stepping them (1)", NULL},
       {"chunk-rows", PMP_OPT_U32, &c->chunk_rows, 2, 1 << 20, "N", "most rows sent at once (256)",
        NULL},
+      {"noise-correlation", PMP_OPT_REAL, &c->noise_correlation, 0, 0.999, "R",
+       "of a Gaussian's noise from step to step (0)", NULL},
       {"max-env-steps", PMP_OPT_U64, &c->max_env_steps, 1, 9007199254740992.0, "N",
        "stop after so many", NULL},
       {"suite", PMP_OPT_TEXT, &c->suite, 0, 0, "DIR", "the task models (as installed)", NULL},
@@ -53,7 +55,7 @@ static enum pmp_err parse(struct control *c, int argc, char **argv, bool *done,
        "run episodes and report eval_return; append nothing", NULL},
       {"episodes", PMP_OPT_U32, &c->episodes, 1, 100000, "N", "of one evaluation (10)", NULL},
       {"once", PMP_OPT_FLAG, &c->once, 0, 0, NULL, "one evaluation", NULL},
-      {"period", PMP_OPT_SECONDS, &c->period, 0, 1e6, "SECONDS",
+      {"period", PMP_OPT_REAL, &c->period, 0, 1e6, "SECONDS",
        "from one evaluation's start to the next (0)", NULL},
       {"sample", PMP_OPT_FLAG, &c->sample, 0, 0, NULL, "evaluate drawn actions, not the mean",
        NULL},
@@ -210,7 +212,8 @@ static enum pmp_err run_actor(struct control *c, struct pmp_errmsg *msg) {
                                       .envs = c->envs,
                                       .threads = c->threads,
                                       .chunk_rows = rows,
-                                      .seed = c->session.seed};
+                                      .seed = c->session.seed,
+                                      .noise_correlation = (float)c->noise_correlation};
   struct pmp_rollout r = {0};
   enum pmp_err err = resume(c, &r, &config, msg);
   if (err == PMP_OK) err = act(c, &r, msg);

@@ -1,9 +1,10 @@
 #include "actors/control/rollout.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATE_VERSION = 1, PURPOSE_STARTS = 1, PURPOSE_ACTIONS = 2 };
+enum { STATE_VERSION = 2, PURPOSE_STARTS = 1, PURPOSE_ACTIONS = 2 };
 
 /* In front of the returns and the environments. */
 struct state_header {
@@ -49,9 +50,14 @@ enum pmp_err pmp_rollout_init(struct pmp_rollout *r, const struct pmp_rollout_co
     r->y = calloc(cells, sizeof *r->y);
     r->action = calloc(cells, sizeof *r->action);
     r->finished = calloc(c->chunk_rows, sizeof *r->finished);
+    r->noise = calloc(cells, sizeof *r->noise);
+    r->mean = calloc(cells, sizeof *r->mean);
+    r->std = calloc(cells, sizeof *r->std);
+    r->noise_correlation = c->noise_correlation;
     r->seed = c->seed;
     pmp_session_rng(c->name, c->seed, c->salt, PURPOSE_ACTIONS, 0, &r->rng);
-    if (r->ret == NULL || r->y == NULL || r->action == NULL || r->finished == NULL)
+    if (r->ret == NULL || r->y == NULL || r->action == NULL || r->finished == NULL ||
+        r->noise == NULL || r->mean == NULL || r->std == NULL)
       err = pmp_fail(msg, PMP_ENOMEM, "no memory for %u environments", c->envs);
   }
   if (err != PMP_OK) pmp_rollout_fini(r);
@@ -64,6 +70,9 @@ void pmp_rollout_fini(struct pmp_rollout *r) {
   free(r->ret);
   free(r->y);
   free(r->action);
+  free(r->noise);
+  free(r->mean);
+  free(r->std);
   free(r->finished);
   memset(r, 0, sizeof *r);
 }
@@ -117,12 +126,34 @@ static enum pmp_err end_row(struct pmp_rollout *r, uint32_t row, uint32_t env, u
   return pmp_env_batch_reset(&r->batch, env, msg);
 }
 
+/* Outcomes of the reference, with noise that lasts: z' = rho z + sqrt(1 - rho^2) n, begun anew with
+ * each episode, so that z is standard normal at every step. */
+static enum pmp_err draw(struct pmp_rollout *r, struct pmp_actor_session *s,
+                         struct pmp_errmsg *msg) {
+  struct pmp_env_batch *b = &r->batch;
+  if (r->noise_correlation == 0)
+    return pmpo_policy_sample(s->policy, b->envs, 1, b->observation, &r->rng, r->y, msg);
+  const float *head = NULL;
+  const double rho = (double)r->noise_correlation, fresh = sqrt(1 - rho * rho);
+  PMP_TRY(pmpo_policy_head(s->policy, b->envs, b->observation, &head, msg));
+  const struct pmp_dist *dist = &pmpo_policy_model(s->policy)->spec.dist;
+  enum pmp_err err = pmp_dist_moments(dist, b->envs, head, r->mean, r->std);
+  if (err != PMP_OK) return pmp_fail(msg, err, "correlated noise needs a Gaussian policy");
+  for (uint32_t i = 0; i < b->envs * b->act; i++) {
+    const double n = pmp_rng_normal(&r->rng);
+    const bool first = b->env[i / b->act]->step == 0;
+    r->noise[i] = (float)(first ? n : rho * (double)r->noise[i] + fresh * n);
+    r->y[i] = r->mean[i] + r->std[i] * r->noise[i];
+  }
+  return PMP_OK;
+}
+
 static enum pmp_err step(struct pmp_rollout *r, struct pmp_actor_session *s,
                          struct pmp_errmsg *msg) {
   struct pmp_env_batch *b = &r->batch;
   struct pmp_rows *rows = &r->rows;
   PMP_TRY(pmp_session_refresh(s, msg));
-  PMP_TRY(pmpo_policy_sample(s->policy, b->envs, 1, b->observation, &r->rng, r->y, msg));
+  PMP_TRY(draw(r, s, msg));
   pmpo_policy_action(s->policy, b->envs, r->y, r->action);
   uint64_t version = pmpo_policy_version(s->policy, NULL);
   uint32_t first = rows->count;
@@ -152,7 +183,8 @@ static size_t env_state_size(const struct pmp_rollout *r) {
 }
 
 size_t pmp_rollout_state_size(const struct pmp_rollout *r) {
-  return sizeof(struct state_header) + r->batch.envs * (sizeof(double) + env_state_size(r));
+  return sizeof(struct state_header) +
+         r->batch.envs * (sizeof(double) + r->batch.act * sizeof(float) + env_state_size(r));
 }
 
 void pmp_rollout_save(const struct pmp_rollout *r, void *state) {
@@ -168,6 +200,8 @@ void pmp_rollout_save(const struct pmp_rollout *r, void *state) {
   at += sizeof h;
   memcpy(at, r->ret, r->batch.envs * sizeof(double));
   at += r->batch.envs * sizeof(double);
+  memcpy(at, r->noise, (size_t)r->batch.envs * r->batch.act * sizeof(float));
+  at += (size_t)r->batch.envs * r->batch.act * sizeof(float);
   for (uint32_t i = 0; i < r->batch.envs; i++, at += env_state_size(r))
     pmp_env_save(r->batch.env[i], at);
 }
@@ -201,6 +235,8 @@ enum pmp_err pmp_rollout_restore(struct pmp_rollout *r, const void *state, size_
   at += sizeof h;
   memcpy(r->ret, at, r->batch.envs * sizeof(double));
   at += r->batch.envs * sizeof(double);
+  memcpy(r->noise, at, (size_t)r->batch.envs * r->batch.act * sizeof(float));
+  at += (size_t)r->batch.envs * r->batch.act * sizeof(float);
   for (uint32_t i = 0; i < r->batch.envs; i++, at += env_state_size(r)) {
     PMP_TRY(pmp_env_restore(r->batch.env[i], at, env_state_size(r), msg));
     if (r->batch.env[i]->done)

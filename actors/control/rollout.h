@@ -17,6 +17,10 @@ struct pmp_rollout_config {
   uint32_t envs, threads;
   uint32_t chunk_rows; /* most rows of a chunk, >= 2 envs */
   uint64_t seed, salt; /* salt: see pmp_session_rng */
+  /* Correlation of a Gaussian's noise from one step of an episode to the next, in [0, 1): each
+   * action alone is still a draw from the reference, a whole episode explores further. 0:
+   * independent. */
+  float noise_correlation;
 };
 
 /* An episode that has ended. */
@@ -34,6 +38,9 @@ struct pmp_rollout {
   uint64_t env_steps; /* since the actor's first start */
   double *ret;        /* owned, (envs): rewards of the running episodes */
   float *y, *action;  /* owned, (envs x act): raw outcomes, and what the environments get */
+  float noise_correlation;
+  float *noise, *mean,
+      *std; /* owned, (envs x act): with a correlation; noise is part of the state */
   struct pmp_episode *finished; /* owned, (chunk_rows): episodes that ended in this chunk */
   uint32_t finished_count;
 };

@@ -21,12 +21,12 @@ static enum pmp_err read_unsigned(const struct pmp_opt *o, const char *text, uin
   return PMP_OK;
 }
 
-static enum pmp_err read_seconds(const struct pmp_opt *o, const char *text, double *out,
-                                 struct pmp_errmsg *msg) {
+static enum pmp_err read_real(const struct pmp_opt *o, const char *text, double *out,
+                              struct pmp_errmsg *msg) {
   char *end;
   double v = strtod(text, &end);
   if (end == text || *end != '\0' || !isfinite(v) || v < o->min || v > o->max)
-    return pmp_fail(msg, PMP_EINVALID, "--%s takes seconds from %g to %g, not '%.64s'", o->name,
+    return pmp_fail(msg, PMP_EINVALID, "--%s takes a number from %g to %g, not '%.64s'", o->name,
                     o->min, o->max, text);
   *out = v;
   return PMP_OK;
@@ -42,8 +42,8 @@ static enum pmp_err set(const struct pmp_opt *o, const char *text, struct pmp_er
   case PMP_OPT_TEXT:
     *(const char **)o->value = text;
     return PMP_OK;
-  case PMP_OPT_SECONDS:
-    return read_seconds(o, text, o->value, msg);
+  case PMP_OPT_REAL:
+    return read_real(o, text, o->value, msg);
   case PMP_OPT_U64:
     return read_unsigned(o, text, o->value, msg);
   case PMP_OPT_U32:
@@ -80,7 +80,7 @@ static uint32_t join(struct pmp_opt *all, const struct pmp_opt *own, uint32_t co
       {"seed", PMP_OPT_U64, &common->seed, 0, 9007199254740992.0, "N",
        "of all random numbers (the run's)", &common->has_seed},
       {"queue", PMP_OPT_U32, &common->queue, 1, 1024, "N", "unacknowledged chunks kept (8)", NULL},
-      {"wait", PMP_OPT_SECONDS, wait, 0, 86400, "SECONDS", "for a daemon at the start (10)", NULL},
+      {"wait", PMP_OPT_REAL, wait, 0, 86400, "SECONDS", "for a daemon at the start (10)", NULL},
       {"quiet", PMP_OPT_FLAG, &common->quiet, 0, 0, NULL, "only warnings and errors on stderr",
        NULL},
       {"help", PMP_OPT_FLAG, help_asked, 0, 0, NULL, "this text", NULL},

@@ -29,7 +29,7 @@ struct pmp_actor_options {
   bool quiet;
 };
 
-enum pmp_opt_type { PMP_OPT_FLAG, PMP_OPT_U64, PMP_OPT_U32, PMP_OPT_TEXT, PMP_OPT_SECONDS };
+enum pmp_opt_type { PMP_OPT_FLAG, PMP_OPT_U64, PMP_OPT_U32, PMP_OPT_TEXT, PMP_OPT_REAL };
 
 /* One option of one kind of actor. */
 struct pmp_opt {

@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +57,34 @@ static inline void daemon_wipe(const char *dir) {
   if (pid > 0) waitpid(pid, &status, 0);
 }
 
+/* The same, empty: an earlier run that was broken off may have left something. */
+static inline void daemon_fresh_folder(char *out, size_t size, const char *name) {
+  daemon_folder(out, size, name);
+  daemon_wipe(out);
+  daemon_folder(out, size, name);
+}
+
+/* Free bytes where a folder lies. */
+static inline double daemon_space(const char *dir) {
+  struct statvfs v;
+  return statvfs(dir, &v) == 0 ? (double)v.f_bavail * (double)v.f_frsize : 0.0;
+}
+
 /* ---------------------------------------------------------------- start and stop */
+
+/* What the daemon said last, for the reason of a figure that could not be measured. */
+static inline const char *daemon_last_words(const struct daemon *d, char *line, int size) {
+  char path[600], text[512];
+  snprintf(path, sizeof path, "%s/pmpod.log", d->dir);
+  snprintf(line, (size_t)size, "nothing");
+  FILE *f = fopen(path, "r");
+  while (f != NULL && fgets(text, sizeof text, f) != NULL) {
+    text[strcspn(text, "\n")] = 0;
+    snprintf(line, (size_t)size, "%s", text);
+  }
+  if (f != NULL) fclose(f);
+  return line;
+}
 
 static inline void daemon_exec(const struct daemon *d, const char *const *settings, int core) {
   char path[600], log[600];
@@ -127,6 +155,7 @@ static inline void daemon_stop(struct daemon *d) {
 PMP_MUST_CHECK static inline enum pmp_err daemon_start(struct daemon *d, const char *dir,
                                                        const char *const *settings, int core,
                                                        struct pmp_errmsg *msg) {
+  char words[512];
   *d = (struct daemon){.pid = 0};
   snprintf(d->dir, sizeof d->dir, "%s", dir);
   d->forked_ns = bench_now();
@@ -136,7 +165,8 @@ PMP_MUST_CHECK static inline enum pmp_err daemon_start(struct daemon *d, const c
   while (bench_seconds(d->forked_ns) < DAEMON_START_MS / 1e3) {
     if (daemon_address(d)) return PMP_OK;
     if (daemon_gone(d))
-      return pmp_fail(msg, PMP_ECLOSED, "pmpod ended at once: see %s/pmpod.log", dir);
+      return pmp_fail(msg, PMP_ECLOSED, "pmpod ended at once; it said: %s",
+                      daemon_last_words(d, words, sizeof words));
     usleep(500);
   }
   daemon_stop(d);

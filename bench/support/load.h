@@ -16,6 +16,7 @@ struct load_actor {
   pthread_t sender, mirror;
   struct recipe_rows rows;
   const volatile int *stop;
+  atomic_bool failed; /* before it was told to stop; msg says why */
   struct pmp_errmsg msg;
 };
 
@@ -35,6 +36,7 @@ static inline void *load_send(void *arg) {
     struct pmp_chunk c = daemon_trajectories(&a->rows);
     err = pmpo_append(a->client, &c, (struct pmp_bytes){0}, &a->msg);
   }
+  if (*a->stop == 0) atomic_store(&a->failed, true);
   return NULL;
 }
 
@@ -73,9 +75,7 @@ PMP_MUST_CHECK static inline enum pmp_err load_open(struct load *l, const char *
   set[n++] = least;
   for (int i = 0; extra[i] != NULL && n < LOAD_SETS_MAX - 1; i++) set[n++] = extra[i];
   set[n] = NULL;
-  daemon_folder(dir, sizeof dir, name);
-  daemon_wipe(dir);
-  daemon_folder(dir, sizeof dir, name);
+  daemon_fresh_folder(dir, sizeof dir, name);
   PMP_TRY(daemon_start(&l->daemon, dir, set, core, msg));
   PMP_TRY(daemon_client(&l->daemon, PMP_ROLE_OBSERVER, "bench", NULL, &l->desk, msg));
   PMP_TRY(daemon_client(&l->daemon, PMP_ROLE_OPERATOR, "bench", NULL, &l->operator_, msg));
@@ -102,6 +102,14 @@ PMP_MUST_CHECK static inline enum pmp_err load_open(struct load *l, const char *
   }
   return pmp_fail(msg, PMP_ETIMEOUT, "the learner does not step: it is %s (%s)",
                   daemon_text(&l->status, "state"), daemon_text(&l->status, "reason"));
+}
+
+/* Do all actors still append? PMP_ECLOSED with the reason. */
+PMP_MUST_CHECK static inline enum pmp_err load_alive(struct load *l, struct pmp_errmsg *msg) {
+  for (int i = 0; i < LOAD_ACTORS; i++)
+    if (atomic_load(&l->actor[i].failed))
+      return pmp_fail(msg, PMP_ECLOSED, "an actor gave up: %.300s", l->actor[i].msg.text);
+  return PMP_OK;
 }
 
 /* Safe on a load that did not open. */

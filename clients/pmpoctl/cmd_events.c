@@ -59,7 +59,7 @@ static int run_events(struct pmp_ctl *ctl, int argc, char **argv) {
     struct pmp_reply reply;
     err = pmp_ctl_ask(ctl, &q, &reply, &msg);
     if (err == PMP_ETIMEOUT && w.follow) { /* a restart: what follows is still wanted */
-      err = *ctl->stop ? PMP_ECLOSED : PMP_OK;
+      err = pmp_ctl_stopped(ctl->stop) ? PMP_ECLOSED : PMP_OK;
       continue;
     }
     if (err != PMP_OK) break;
@@ -71,7 +71,7 @@ static int run_events(struct pmp_ctl *ctl, int argc, char **argv) {
     if (q.u.events.after == UINT64_MAX) q.u.events.after = 0; /* there were none yet */
     q.u.events.count = 1000;
     pmp_ctl_sleep(ctl->stop, 0.5);
-    if (*ctl->stop) err = PMP_ECLOSED;
+    if (pmp_ctl_stopped(ctl->stop)) err = PMP_ECLOSED;
   }
   return pmp_ctl_failed(ctl, err, &msg);
 }

@@ -56,7 +56,8 @@ static int parse_options(struct pmp_ctl *ctl, int argc, char **argv, struct pmp_
   return ch;
 }
 
-static int report(const struct pmp_ctl *ctl, const char *item, const struct pmp_verdicts_reply *r) {
+static int report(const struct pmp_ctl *ctl, const char *item, bool withdrawn,
+                  const struct pmp_verdicts_reply *r) {
   struct pmp_errmsg msg = {{0}};
   if (r->count != 1)
     return pmp_ctl_failed(ctl, pmp_fail(&msg, PMP_EINTERNAL, "%u answers to one verdict", r->count),
@@ -67,7 +68,8 @@ static int report(const struct pmp_ctl *ctl, const char *item, const struct pmp_
                           pmp_fail(&msg, one->code, "%s: %s", item,
                                    one->message[0] ? one->message : pmp_err_name(one->code)),
                           &msg);
-  printf("%s: kept%s%s%s\n", item, one->replaced ? ", replaces an earlier verdict" : "",
+  printf("%s: %s%s%s%s\n", item, withdrawn ? "withdrawn" : "kept",
+         one->replaced ? ", replaces an earlier verdict" : "",
          one->duplicate ? ", was known already" : "",
          one->surplus ? ", as surplus: it counts for agreement only" : "");
   return PMP_EXIT_OK;
@@ -98,7 +100,8 @@ static int run_verdict(struct pmp_ctl *ctl, int argc, char **argv) {
                                 .u.verdicts = {.verdict = &v, .count = 1}};
   struct pmp_reply reply;
   const enum pmp_err err = pmp_ctl_once(ctl, PMP_ROLE_LABELER, &q, &reply, &msg);
-  return err == PMP_OK ? report(ctl, item, &reply.u.verdicts) : pmp_ctl_failed(ctl, err, &msg);
+  return err == PMP_OK ? report(ctl, item, v.judgement == PMP_WITHDRAW, &reply.u.verdicts)
+                       : pmp_ctl_failed(ctl, err, &msg);
 }
 
 const struct pmp_command pmp_command_verdict = {

@@ -65,7 +65,7 @@ static int run_wait(struct pmp_ctl *ctl, int argc, char **argv) {
     err = pmp_condition_check(&c, ctl->client, &ctl->arena, ms, &holds, &msg);
     if (err == PMP_OK) answered = true;
     if (err == PMP_ETIMEOUT || err == PMP_EBUSY || err == PMP_EUNAVAILABLE) {
-      if (ctl->dir && !*ctl->stop) { /* it may come back at another port */
+      if (ctl->dir && !pmp_ctl_stopped(ctl->stop)) { /* it may come back at another port */
         pmpo_close(ctl->client);
         ctl->client = NULL;
         ctl->timeout_s = until - pmp_ctl_now() > 0 ? fmin(until - pmp_ctl_now(), 1e7) : 0.01;
@@ -76,7 +76,7 @@ static int run_wait(struct pmp_ctl *ctl, int argc, char **argv) {
     }
     if (err == PMP_OK && !holds)
       pmp_ctl_sleep(ctl->stop, fmin(w.every, fmax(until - pmp_ctl_now(), 0)));
-    if (*ctl->stop) err = PMP_ECLOSED;
+    if (pmp_ctl_stopped(ctl->stop)) err = PMP_ECLOSED;
   }
   if (err == PMP_ETIMEOUT && answered) err = PMP_OK;
   if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);

@@ -20,7 +20,7 @@ struct want {
 int pmp_watch_ended(const struct pmp_watch *w, const struct pmp_feed_view *v,
                     const volatile int *stop) {
   const double now = pmp_ctl_now();
-  if (*stop) return PMP_EXIT_INTERRUPTED;
+  if (pmp_ctl_stopped(stop)) return PMP_EXIT_INTERRUPTED;
   if (w->conditional && v->met) return PMP_EXIT_OK;
   if (now - w->begun_s >= w->for_s) return w->conditional ? PMP_EXIT_NOT_MET : PMP_EXIT_OK;
   if (now - (v->ever ? v->answered_s : w->begun_s) >= w->lost_s) return PMP_EXIT_NO_DAEMON;

@@ -89,7 +89,7 @@ int pmp_command_run(struct pmp_ctl *ctl, const struct pmp_command *c, int argc, 
 }
 
 int pmp_command_help(struct pmp_ctl *ctl, int argc, char **argv) {
-  if (argc < 2) {
+  if (argc < 2 || strcmp(argv[1], "help") == 0) {
     pmp_command_list(stdout);
     return PMP_EXIT_OK;
   }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#define ARENA_BYTES ((size_t)64 << 20) /* address space; pages come as replies need them */
+#define ARENA_BYTES ((size_t)32 << 20) /* address space; pages come as replies need them */
 #define TIMEOUT_DEFAULT_S 5.0
 #define URL_DEFAULT "tcp://127.0.0.1:7447"
 
@@ -131,7 +131,7 @@ int pmp_ctl_option(struct pmp_ctl *ctl, int argc, char **argv, const struct opti
 }
 
 int pmp_ctl_failed(const struct pmp_ctl *ctl, enum pmp_err err, const struct pmp_errmsg *msg) {
-  if (err == PMP_ECLOSED && *ctl->stop) return PMP_EXIT_INTERRUPTED;
+  if (err == PMP_ECLOSED && pmp_ctl_stopped(ctl->stop)) return PMP_EXIT_INTERRUPTED;
   fprintf(stderr, "pmpoctl%s%s: %s\n", ctl->command ? " " : "", ctl->command ? ctl->command : "",
           msg->text[0] ? msg->text : pmp_err_name(err));
   return err == PMP_ETIMEOUT || err == PMP_ECLOSED ? PMP_EXIT_NO_DAEMON : PMP_EXIT_FAILED;
@@ -202,7 +202,7 @@ double pmp_ctl_now(void) {
 
 void pmp_ctl_sleep(const volatile int *stop, double seconds) {
   const double until = pmp_ctl_now() + seconds;
-  for (double left = seconds; left > 0 && !*stop; left = until - pmp_ctl_now()) {
+  for (double left = seconds; left > 0 && !pmp_ctl_stopped(stop); left = until - pmp_ctl_now()) {
     const double nap = left < 0.05 ? left : 0.05;
     const struct timespec t = {.tv_nsec = (long)(nap * 1e9)};
     nanosleep(&t, NULL);
@@ -222,12 +222,12 @@ enum pmp_err pmp_ctl_open(struct pmp_ctl *ctl, enum pmp_role role, struct pmp_er
     const double left = until - pmp_ctl_now();
     const double slice = by_dir && left > 1 ? 1 : left;
     enum pmp_err err = pmp_ctl_connect(ctl, role, NULL, slice, ctl->stop, &ctl->client, msg);
-    if (err == PMP_OK || *ctl->stop) return err;
+    if (err == PMP_OK || pmp_ctl_stopped(ctl->stop)) return err;
     const bool wait = by_dir && (err == PMP_ETIMEOUT || err == PMP_ENOTFOUND);
     if (!wait) return err;
     if (pmp_ctl_now() >= until) return PMP_ETIMEOUT; /* msg says what was missing */
     if (err == PMP_ENOTFOUND) pmp_ctl_sleep(ctl->stop, 0.02);
-    if (*ctl->stop) return PMP_ECLOSED;
+    if (pmp_ctl_stopped(ctl->stop)) return PMP_ECLOSED;
   }
 }
 

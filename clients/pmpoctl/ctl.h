@@ -82,6 +82,10 @@ PMP_MUST_CHECK enum pmp_err pmp_ctl_ask(struct pmp_ctl *ctl, const struct pmp_re
 PMP_MUST_CHECK enum pmp_err pmp_ctl_once(struct pmp_ctl *ctl, enum pmp_role role,
                                          const struct pmp_request *request, struct pmp_reply *reply,
                                          struct pmp_errmsg *msg);
+/* The flag is set by a signal's handler or another thread. */
+static inline bool pmp_ctl_stopped(const volatile int *stop) {
+  return __atomic_load_n(stop, __ATOMIC_RELAXED) != 0;
+}
 /* Sleeps; returns early once *stop is set. */
 void pmp_ctl_sleep(const volatile int *stop, double seconds);
 /* Monotonic clock, seconds. */

@@ -11,7 +11,7 @@
 
 #define PERIOD_S 1.0
 #define ANSWER_MS 1500
-#define ARENA_BYTES ((size_t)64 << 20)
+#define ARENA_BYTES ((size_t)32 << 20)
 #define RATE_SAMPLES 8 /* seconds that a rate looks back */
 
 /* What the curve may show, best first; 'm' goes on to the next. */
@@ -319,19 +319,20 @@ static void sleep_until(struct pmp_feed *f, double until) {
   const struct timespec t = {.tv_sec = (time_t)until,
                              .tv_nsec = (long)((until - floor(until)) * 1e9)};
   pthread_mutex_lock(&f->lock);
-  while (!f->stop && f->action == PMP_CONTROL_NONE && !f->next_curve && pmp_ctl_now() < until)
+  while (!pmp_ctl_stopped(&f->stop) && f->action == PMP_CONTROL_NONE && !f->next_curve &&
+         pmp_ctl_now() < until)
     pthread_cond_timedwait(&f->wake, &f->lock, &t);
   pthread_mutex_unlock(&f->lock);
 }
 
 static void *feed_main(void *arg) {
   struct pmp_feed *f = arg;
-  while (!f->stop) {
+  while (!pmp_ctl_stopped(&f->stop)) {
     const double begun = pmp_ctl_now();
     struct pmp_errmsg msg = {{0}};
     carry_out(f);
     const enum pmp_err err = look(f, &msg);
-    if (err != PMP_OK && !f->stop) {
+    if (err != PMP_OK && !pmp_ctl_stopped(&f->stop)) {
       pthread_mutex_lock(&f->lock);
       copy(f->view.error, sizeof f->view.error, msg.text[0] ? msg.text : pmp_err_name(err));
       pthread_mutex_unlock(&f->lock);
@@ -378,7 +379,7 @@ enum pmp_err pmp_feed_start(struct pmp_feed **out, const struct pmp_ctl *ctl, co
 void pmp_feed_stop(struct pmp_feed *f) {
   if (!f) return;
   pthread_mutex_lock(&f->lock);
-  f->stop = 1;
+  __atomic_store_n(&f->stop, 1, __ATOMIC_RELAXED);
   pthread_cond_signal(&f->wake);
   pthread_mutex_unlock(&f->lock);
   pthread_join(f->thread, NULL);

@@ -11,7 +11,7 @@ static volatile sig_atomic_t stop;
 
 static void on_signal(int number) {
   (void)number;
-  stop = 1;
+  __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
 }
 
 static void catch_signals(void) {

@@ -79,13 +79,12 @@ static inline struct pmp_spec bandit_spec(const char *task, const struct pmp_dis
 /* `locked`: called by the daemon itself. */
 static inline void publish(struct fixture *f, struct fake_daemon *d, uint64_t version,
                            bool locked) {
-  static float params[FLOATS_MAX]; /* one publisher at a time: the daemon's lock, or the test before
-                                      it starts */
+  float *params = malloc(FLOATS_MAX * sizeof *params);
   struct pmp_wire_view view[PMP_VIEWS_MAX] = {0};
   const struct pmp_manifest *m = &f->policy.manifest;
   struct pmp_rng rng;
   char hash[33];
-  if (m->floats > FLOATS_MAX) abort();
+  if (params == NULL || m->floats > FLOATS_MAX) abort();
   pmp_rng_init(&rng, 1000 + version, 7);
   pmp_policy_init_params(&f->policy, &rng, params);
   for (uint32_t i = 0; i < m->views; i++) {
@@ -99,6 +98,7 @@ static inline void publish(struct fixture *f, struct fake_daemon *d, uint64_t ve
     fake_daemon_publish_locked(d, version, view, m->views, params, m->floats, hash);
   else
     fake_daemon_publish(d, version, view, m->views, params, m->floats, hash);
+  free(params);
 }
 
 static inline void on_commit(void *ctx, struct fake_daemon *d, uint64_t chunk,

@@ -30,7 +30,7 @@ static enum pmp_err parse(struct values *v, struct pmp_actor_options *common, bo
       {"small", PMP_OPT_U32, &v->small, 2, 4294967295.0, "N", "", NULL},
       {"large", PMP_OPT_U64, &v->large, 0, 1e15, "N", "", NULL},
       {"text", PMP_OPT_TEXT, &v->text, 0, 0, "T", "", NULL},
-      {"period", PMP_OPT_SECONDS, &v->seconds, 0, 100, "S", "", NULL},
+      {"period", PMP_OPT_REAL, &v->seconds, 0, 100, "S", "", NULL},
   };
   char *argv[16];
   int argc = 0;

@@ -11,7 +11,8 @@ fail() {
 cmake --install "${PMP_BUILD:?}" --prefix "$box/usr" >"$box/log" 2>&1 || { cat "$box/log"; fail "install"; }
 for file in bin/pmpod lib/libpmpo.a lib/pkgconfig/libpmpo.pc include/pmpo/clients/libpmpo/pmpo.h \
   share/pmpo/dm_control/suite/cartpole.xml share/pmpo/dm_control/suite/common/visual.xml share/doc/pmpod/licences/mujoco/LICENSE \
-  lib/systemd/system/pmpod.service; do
+  lib/systemd/system/pmpod.service bin/pmpo-actor bin/pmpoctl lib/pmpo/libmujoco.so.3.17.0 \
+  share/man/man1/pmpod.1 share/bash-completion/completions/pmpoctl share/pmpo/examples/control/cartpole_swingup.yaml; do
   [ -e "$box/usr/$file" ] || fail "$file is not installed"
 done
 [ -z "$(find "$box/usr/include" -name '*.pb-c.h')" ] || fail "a generated protobuf header is installed"

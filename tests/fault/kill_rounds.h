@@ -1,8 +1,10 @@
-/* kill -9 of the daemon and of actors at random moments, and an oracle: what was acknowledged is in the store, once.
- * Included by test_kill.c and test_long_kill.c, which differ in the number of rounds only.
+/* kill -9 of the daemon and of actors at random moments, and an oracle: what was acknowledged is in
+ * the store, once. Included by test_kill.c and test_long_kill.c, which differ in the number of
+ * rounds only.
  *
- * An actor's life writes chunks 1, 2, 3, ... whose rows say which life, which chunk and which row they are. It notes in a
- * file of its own how many the library called acknowledged; the file survives the process. */
+ * An actor's life writes chunks 1, 2, 3, ... whose rows say which life, which chunk and which row
+ * they are. It notes in a file of its own how many the library called acknowledged; the file
+ * survives the process. */
 #ifndef PMP_TESTS_KILL_ROUNDS_H
 #define PMP_TESTS_KILL_ROUNDS_H
 
@@ -57,8 +59,7 @@ static int kill_actor(char **argv) {
                                        .client = "kill",
                                        .queue_chunks = 4,
                                        .connect_ms = 60000,
-                                       .request_ms = 200,
-                                       .stop = &kill_stop};
+                                       .request_ms = 200};
   enum pmp_err err = pmpo_open(&c, &options, &msg);
   for (uint32_t k = 1; err == PMP_OK && !kill_stop && k < KILL_CHUNKS_MAX; k++) {
     float y[KILL_ROWS][3], f[KILL_ROWS];
@@ -76,16 +77,17 @@ static int kill_actor(char **argv) {
         .f = f,
         .version = &version,
         .versions = 1,
-        .action = {.dtype = PMP_F32, .rank = 2, .shape = {KILL_ROWS, 3}, .data = y, .bytes = sizeof y}};
+        .action = {
+            .dtype = PMP_F32, .rank = 2, .shape = {KILL_ROWS, 3}, .data = y, .bytes = sizeof y}};
     err = pmpo_append(c, &chunk, (struct pmp_bytes){0}, &msg);
     kill_note(fd, c);
   }
-  kill_stop = 0; /* what is queued is still to be delivered */
-  if (err == PMP_OK || err == PMP_ECLOSED) err = pmpo_flush(c, 30000, &msg);
+  if (err == PMP_OK) err = pmpo_flush(c, 30000, &msg);
   if (c) kill_note(fd, c);
   pmpo_close(c);
   close(fd);
-  if (err != PMP_OK) fprintf(stderr, "actor %s life %s: %s: %s\n", argv[1], argv[2], pmp_err_name(err), msg.text);
+  if (err != PMP_OK)
+    fprintf(stderr, "actor %s life %s: %s: %s\n", argv[1], argv[2], pmp_err_name(err), msg.text);
   return err == PMP_OK ? 0 : 1;
 }
 
@@ -165,7 +167,8 @@ static enum pmp_err kill_see(void *ctx, const struct pmp_entry *e, struct pmp_er
     }
     /* Each once and in order: neither lost in between nor twice. */
     if ((uint64_t)y[1] != w->stored[life] + 1) {
-      fail_msg("life %d: chunk %g comes after chunk %llu", life, (double)y[1], (unsigned long long)w->stored[life]);
+      fail_msg("life %d: chunk %g comes after chunk %llu", life, (double)y[1],
+               (unsigned long long)w->stored[life]);
     }
     assert_int_equal(e->seq, (uint64_t)y[1]);
     w->stored[life]++;
@@ -181,7 +184,8 @@ static void kill_compare(struct kill_world *w) {
   struct pmp_reader *reader = NULL;
   struct pmp_errmsg msg = {{0}};
   assert_int_equal(pmp_reader_open(&reader, path, NULL, &msg), PMP_OK);
-  if (pmp_reader_entries(reader, 1, UINT64_MAX >> 1, kill_see, w, &msg) != PMP_OK) fail_msg("%s", msg.text);
+  if (pmp_reader_entries(reader, 1, UINT64_MAX >> 1, kill_see, w, &msg) != PMP_OK)
+    fail_msg("%s", msg.text);
   pmp_reader_close(reader);
   uint64_t acked = 0;
   for (int life = 1; life <= w->lives; life++) {
@@ -193,13 +197,13 @@ static void kill_compare(struct kill_world *w) {
       close(fd);
     }
     if (said > w->stored[life]) {
-      fail_msg("life %d: %llu chunks were acknowledged, %llu are there", life, (unsigned long long)said,
-               (unsigned long long)w->stored[life]);
+      fail_msg("life %d: %llu chunks were acknowledged, %llu are there", life,
+               (unsigned long long)said, (unsigned long long)w->stored[life]);
     }
     acked += said;
   }
-  print_message("seed %d: %d lives, %llu chunks acknowledged, %llu rows kept\n", (int)getpid(), w->lives, (unsigned long long)acked,
-                (unsigned long long)w->rows);
+  print_message("seed %d: %d lives, %llu chunks acknowledged, %llu rows kept\n", (int)getpid(),
+                w->lives, (unsigned long long)acked, (unsigned long long)w->rows);
   assert_true(acked > (uint64_t)w->lives); /* else nothing was tested */
 }
 
@@ -211,11 +215,10 @@ static void nothing_acknowledged_is_lost_or_twice(void **state) {
   pmp_rng_init(&w->rng, (uint64_t)getpid(), 300);
   test_pmpod_init(&w->d);
   test_pmpod_fix_ports(&w->d);
-  static const char *const set[] = {"spec.action_dim=3",        "learner.batch=8",
-                                    "learner.min_size=16",      "learner.capacity=2000",
-                                    "limits.chunk_rows=16",     "learner.samples_per_insert=0.5",
-                                    "checkpoint.period_steps=10", "checkpoint.period_s=0",
-                                    "learner.refresh_period=5"};
+  static const char *const set[] = {
+      "spec.action_dim=3",          "learner.batch=8",       "learner.min_size=16",
+      "learner.capacity=2000",      "limits.chunk_rows=16",  "learner.samples_per_insert=0.5",
+      "checkpoint.period_steps=10", "checkpoint.period_s=0", "learner.refresh_period=5"};
   for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) test_pmpod_set(&w->d, set[i]);
   test_pmpod_start(&w->d);
   for (int i = 0; i < KILL_ACTORS; i++) kill_start_actor(w, i);

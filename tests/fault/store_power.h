@@ -16,8 +16,8 @@
 
 #define ACTORS 3
 #define SEQ_MAX 4096
-#define VERDICTS_MAX 512
-#define FRESH_EVERY 8 /* cuts on one file */
+#define VERDICTS_MAX 512 /* on one file */
+#define FRESH_EVERY 8    /* cuts on one file */
 
 struct actor {
   char name[16];
@@ -30,11 +30,13 @@ struct power {
   struct vfs_power *vfs;
   struct pmp_rng rng;
   struct actor actor[ACTORS];
-  uint64_t settings_acked, settings_sent;
-  uint64_t verdicts_acked, verdicts_sent; /* the nth judges chunk_of_verdict[n] */
-  uint64_t chunk_of_verdict[VERDICTS_MAX];
-  char loss[1200]; /* the first loss that was seen; "" : none */
-  bool faults;     /* also let single writes and syncs fail */
+  struct {
+    uint64_t acked, sent; /* how many */
+    uint64_t number;      /* of the last one sent: never used twice */
+  } setting, verdict;
+  uint64_t setting_acked; /* number */
+  char loss[1200];        /* the first loss that was seen; "" : none */
+  bool faults;            /* also let single writes and syncs fail */
   uint64_t faults_hit;
   uint64_t acked, cuts, cuts_while_opening, resent;
 };
@@ -104,28 +106,29 @@ static bool set_next(struct power *p) {
   char value[32];
   struct pmp_store_op op = {.kind = PMP_OP_SETTING};
   snprintf(op.u.setting.key, sizeof op.u.setting.key, "lr");
-  snprintf(value, sizeof value, "%d", (int)++p->settings_sent);
+  snprintf(value, sizeof value, "%d", (int)++p->setting.number);
   op.u.setting.value = value;
   op.u.setting.who = "operator";
+  p->setting.sent++;
   if (pmp_store_run(p->bench.store, &op) != PMP_OK) return false;
-  p->settings_acked = p->settings_sent;
+  p->setting.acked++;
+  p->setting_acked = p->setting.number;
   return true;
 }
 
 /* Judges a chunk that is known to be there. */
 static bool judge_next(struct power *p, uint64_t chunk) {
   char request[32];
-  if (p->verdicts_sent + 1 >= VERDICTS_MAX) return true;
-  uint64_t n = ++p->verdicts_sent;
-  p->chunk_of_verdict[n] = chunk;
+  if (p->verdict.number == VERDICTS_MAX) return true;
+  uint64_t n = ++p->verdict.number;
   snprintf(request, sizeof request, "r%d", (int)n);
-  struct pmp_store_op op = op_verdict("person", request, chunk, (uint32_t)(n % 4), 1, 1, 1.0F);
-  enum pmp_err err = pmp_store_run(p->bench.store, &op);
-  if (err == PMP_OK) {
-    free_verdict(&op);
-    p->verdicts_acked = n;
-  }
-  return err == PMP_OK;
+  struct pmp_store_op op =
+      op_verdict("person", request, chunk, (uint32_t)(n % 4), 1, 1 + (int)(n / 4 % 3), 1.0F);
+  p->verdict.sent++;
+  if (pmp_store_run(p->bench.store, &op) != PMP_OK) return false;
+  free_verdict(&op);
+  p->verdict.acked++;
+  return true;
 }
 
 /* One fault, soon. */
@@ -163,6 +166,7 @@ struct found {
   struct power *p;
   uint64_t last[ACTORS]; /* seq */
   uint64_t commit, settings, verdicts;
+  uint64_t last_setting; /* number */
   char *data;
 };
 
@@ -196,25 +200,31 @@ static enum pmp_err found_entry(void *ctx, const struct pmp_entry *e, struct pmp
   if (e->kind == PMP_ENTRY_CHUNK) {
     found_chunk(f, e);
   } else if (e->kind == PMP_ENTRY_SETTING) {
-    if ((uint64_t)atoll(e->value) <= f->settings) LOST(p, "setting %s again", e->value);
-    f->settings = (uint64_t)atoll(e->value);
+    uint64_t number = (uint64_t)atoll(e->value);
+    if (number <= f->last_setting || number > p->setting.number)
+      LOST(p, "setting %s after %d", e->value, (int)f->last_setting);
+    f->last_setting = number;
+    f->settings++;
   } else {
     f->verdicts++;
   }
   return PMP_OK;
 }
 
-/* Settings and verdicts that were never acknowledged may be there or not; those that were must be:
- * they are counted by what is there plus what may be missing. */
+/* Settings and verdicts that were never acknowledged may be there or not. */
 static void compare_rest(struct power *p, const struct found *f) {
-  if (f->settings < p->settings_acked)
-    LOST(p, "setting %d was acknowledged, the last is %d", (int)p->settings_acked,
-         (int)f->settings);
-  if (f->verdicts < p->verdicts_acked || f->verdicts > p->verdicts_sent)
-    LOST(p, "%d verdicts, %d were acknowledged, %d sent", (int)f->verdicts, (int)p->verdicts_acked,
-         (int)p->verdicts_sent);
-  p->settings_sent = p->settings_acked = f->settings;
-  p->verdicts_sent = p->verdicts_acked = f->verdicts;
+  if (f->last_setting < p->setting_acked)
+    LOST(p, "setting %d was acknowledged, the last is %d", (int)p->setting_acked,
+         (int)f->last_setting);
+  if (f->settings < p->setting.acked || f->settings > p->setting.sent)
+    LOST(p, "%d settings, %d were acknowledged, %d sent", (int)f->settings, (int)p->setting.acked,
+         (int)p->setting.sent);
+  if (f->verdicts < p->verdict.acked || f->verdicts > p->verdict.sent)
+    LOST(p, "%d verdicts, %d were acknowledged, %d sent", (int)f->verdicts, (int)p->verdict.acked,
+         (int)p->verdict.sent);
+  p->setting.sent = p->setting.acked = f->settings;
+  p->setting_acked = f->last_setting;
+  p->verdict.sent = p->verdict.acked = f->verdicts;
 }
 
 static void compare_actors(struct power *p, const struct found *f) {
@@ -278,7 +288,9 @@ static void start_fresh(struct power *p) {
   p->bench.config.log_bytes_max = 150000; /* so that the log is copied again and again */
   memset(p->actor, 0, sizeof p->actor);
   for (int i = 0; i < ACTORS; i++) snprintf(p->actor[i].name, sizeof p->actor[i].name, "a%d", i);
-  p->settings_acked = p->settings_sent = p->verdicts_acked = p->verdicts_sent = 0;
+  memset(&p->setting, 0, sizeof p->setting);
+  memset(&p->verdict, 0, sizeof p->verdict);
+  p->setting_acked = 0;
 }
 
 static uint64_t acknowledged(const struct power *p) {
@@ -288,7 +300,7 @@ static uint64_t acknowledged(const struct power *p) {
 }
 
 /* One life of the store: opens, works, loses its power somewhere. */
-static void live(struct power *p) {
+static inline void live(struct power *p) {
   struct pmp_errmsg msg = {{0}};
   uint64_t before = acknowledged(p);
   bool early = pmp_rng_below(&p->rng, 5) == 0;
@@ -317,8 +329,8 @@ static void live(struct power *p) {
 }
 
 /* `cuts` cuts with that setting of synchronous, with or without faults, or until a loss is seen. */
-static void run_cuts(struct power *p, const char *synchronous, bool faults, uint64_t cuts,
-                     uint64_t seed) {
+static inline void run_cuts(struct power *p, const char *synchronous, bool faults, uint64_t cuts,
+                            uint64_t seed) {
   memset(p, 0, sizeof *p);
   p->faults = faults;
   pmp_rng_init(&p->rng, seed, 5);
@@ -349,12 +361,12 @@ static void run_cuts(struct power *p, const char *synchronous, bool faults, uint
   vfs_power_close(p->vfs);
 }
 
-static uint64_t cuts_wanted(uint64_t otherwise) {
+static inline uint64_t cuts_wanted(uint64_t otherwise) {
   const char *text = getenv("PMP_CUTS");
   return text != NULL && atoi(text) > 0 ? (uint64_t)atoi(text) : otherwise;
 }
 
-static uint64_t seed_wanted(void) {
+static inline uint64_t seed_wanted(void) {
   const char *text = getenv("PMP_SEED");
   return text != NULL ? (uint64_t)atoll(text) : 1;
 }

@@ -1,9 +1,9 @@
-/* Lockstep: a run is its seed. Two runs agree bit for bit, and so does one whose daemon and actor are killed with kill -9
- * again and again: the last checkpoint's state (parameters, reference, optimiser, generators, counters) and the samples
- * kept.
+/* Lockstep: a run is its seed. Two runs agree bit for bit, and so does one whose daemon and actor
+ * are killed with kill -9 again and again: the last checkpoint's state (parameters, reference,
+ * optimiser, generators, counters) and the samples kept.
  *
- * The actor is this program again (--actor): a bandit whose whole state, a counter and a generator, travels with every
- * chunk as actor_state. */
+ * The actor is this program again (--actor): a bandit whose whole state, a counter and a generator,
+ * travels with every chunk as actor_state. */
 #include "base/rng.h"
 #include "clients/libpmpo/pmpo.h"
 #include "learner/checkpoint.h"
@@ -39,7 +39,8 @@ struct actor_state {
 };
 
 /* The weights that this chunk is to be drawn with. */
-static enum pmp_err weights_of(struct pmpo *c, uint64_t version, float params[4], struct pmp_errmsg *msg) {
+static enum pmp_err weights_of(struct pmpo *c, uint64_t version, float params[4],
+                               struct pmp_errmsg *msg) {
   for (;;) {
     struct pmp_arena arena;
     struct pmp_weights_reply manifest;
@@ -57,8 +58,8 @@ static enum pmp_err weights_of(struct pmpo *c, uint64_t version, float params[4]
   }
 }
 
-static enum pmp_err one_chunk(struct pmpo *c, const struct pmp_policy *policy, struct actor_state *s, uint64_t *version,
-                              struct pmp_errmsg *msg) {
+static enum pmp_err one_chunk(struct pmpo *c, const struct pmp_policy *policy,
+                              struct actor_state *s, uint64_t *version, struct pmp_errmsg *msg) {
   float params[4], y[ROWS][2], f[ROWS];
   uint32_t group[ROWS];
   PMP_TRY(weights_of(c, *version, params, msg));
@@ -198,7 +199,8 @@ static void collect(const struct lockstep *l, struct outcome *o) {
   struct pmp_reader *reader = NULL;
   snprintf(path, sizeof path, "%s/store.db", l->d.dir);
   assert_int_equal(pmp_reader_open(&reader, path, NULL, &msg), PMP_OK);
-  if (pmp_reader_entries(reader, 1, UINT64_MAX >> 1, see, o, &msg) != PMP_OK) fail_msg("%s", msg.text);
+  if (pmp_reader_entries(reader, 1, UINT64_MAX >> 1, see, o, &msg) != PMP_OK)
+    fail_msg("%s", msg.text);
   pmp_reader_close(reader);
   struct pmp_checkpoint_info *list = NULL;
   size_t count = 0;
@@ -206,7 +208,8 @@ static void collect(const struct lockstep *l, struct outcome *o) {
   assert_int_equal(pmp_checkpoint_list(pmp_fs_real(), path, &list, &count, &msg), PMP_OK);
   assert_true(count > 0);
   struct pmp_checkpoint_info last;
-  if (pmp_checkpoint_verify(pmp_fs_real(), list[count - 1].path, &last, &o->context, &msg) != PMP_OK) {
+  if (pmp_checkpoint_verify(pmp_fs_real(), list[count - 1].path, &last, &o->context, &msg) !=
+      PMP_OK) {
     fail_msg("%s", msg.text);
   }
   free(list);
@@ -243,7 +246,8 @@ static void run(uint64_t kill_seed, struct outcome *o) {
   pmp_rng_init(&rng, kill_seed, 1);
   bool ended = false;
   for (uint64_t i = 1; kill_seed && i <= KILLS; i++) {
-    ended = wait_progress(&l, i * CHUNKS / (KILLS + 1) + pmp_rng_below(&rng, CHUNKS / (KILLS + 1) / 2));
+    ended =
+        wait_progress(&l, i * CHUNKS / (KILLS + 1) + pmp_rng_below(&rng, CHUNKS / (KILLS + 1) / 2));
     assert_false(ended);
     kill_around(&l, &rng);
   }

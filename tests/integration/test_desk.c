@@ -109,7 +109,8 @@ static void status_names_no_number_twice(void **state) {
   for (uint32_t i = 0; i < st->numbers; i++) {
     assert_true(isfinite(st->number[i].value));
     for (uint32_t k = 0; k < i; k++) {
-      if (strcmp(st->number[i].name, st->number[k].name) == 0) fail_msg("%s is there twice", st->number[i].name);
+      if (strcmp(st->number[i].name, st->number[k].name) == 0)
+        fail_msg("%s is there twice", st->number[i].name);
     }
   }
   assert_string_equal(test_rpc_text(&s->observer, "desk_url"), s->d.desk);
@@ -121,19 +122,22 @@ static char *event_detail(struct small_run *s, const char *kind, const char *who
   assert_int_equal(test_rpc_call(&s->observer, &q), PMP_OK);
   const struct pmp_events_reply *e = &s->observer.reply.u.events;
   for (uint32_t i = 0; i < e->count; i++) {
-    if (strcmp(e->event[i].kind, kind) == 0 && strcmp(e->event[i].who, who) == 0) return strdup(e->event[i].detail);
+    if (strcmp(e->event[i].kind, kind) == 0 && strcmp(e->event[i].who, who) == 0)
+      return strdup(e->event[i].detail);
   }
   return NULL;
 }
 
-static void expect_event(struct small_run *s, const char *kind, const char *who, const char *a, const char *b) {
+static void expect_event(struct small_run *s, const char *kind, const char *who, const char *a,
+                         const char *b) {
   char *detail = NULL;
   for (int waited = 0; !detail && waited < 5000; waited += 10) {
     detail = event_detail(s, kind, who);
     if (!detail) test_sleep_ms(10);
   }
   if (!detail) fail_msg("no event %s by %s", kind, who);
-  if (!strstr(detail, a) || !strstr(detail, b)) fail_msg("event %s: %s lacks %s or %s", kind, detail, a, b);
+  if (!strstr(detail, a) || !strstr(detail, b))
+    fail_msg("event %s: %s lacks %s or %s", kind, detail, a, b);
   free(detail);
 }
 
@@ -144,7 +148,8 @@ static void every_change_is_an_event(void **state) {
   assert_non_null(strstr(s->operator_.reply.u.control.detail, "0.002"));
   expect_event(s, "set", "local:boss", "0.01", "0.002");
   test_rpc_wait_number(&s->observer, "learner.lr", 0.0019, 5000);
-  for (int waited = 0; waited < 5000; waited += 10) { /* it was higher before: wait for it to fall */
+  for (int waited = 0; waited < 5000;
+       waited += 10) { /* it was higher before: wait for it to fall */
     assert_int_equal(test_rpc_status(&s->observer), PMP_OK);
     if (test_rpc_number(&s->observer, "learner.lr") < 0.0021) break;
     test_sleep_ms(10);
@@ -169,17 +174,25 @@ static void what_may_not_change_is_told(void **state) {
   struct small_run *s = *state;
   static const struct {
     const char *key, *value, *say;
-  } bad[] = {{"learner.batch", "32", "cannot change"},  {"optim.lr", "-1", "range"},
-             {"optim.lr", "nan", "number"},             {"optim.lr", "fast", "number"},
-             {"optim.lr", "", "number"},                {"optim.lrr", "1", "optim.lr"},
-             {"objective.beta", "auto", "switch"},      {"objective.beta_mean", "1", "switch"},
-             {"critic.lr", "0.1", "critic"},            {"@refresh", "", "no key"},
-             {"", "", "key"},                        {"learner.refresh_period", "1.5", "whole"}};
+  } bad[] = {{"learner.batch", "32", "cannot change"},
+             {"optim.lr", "-1", "range"},
+             {"optim.lr", "nan", "number"},
+             {"optim.lr", "fast", "number"},
+             {"optim.lr", "", "number"},
+             {"optim.lrr", "1", "optim.lr"},
+             {"objective.beta", "auto", "switch"},
+             {"objective.beta_mean", "1", "switch"},
+             {"critic.lr", "0.1", "critic"},
+             {"@refresh", "", "no key"},
+             {"", "", "key"},
+             {"learner.refresh_period", "1.5", "whole"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-    const enum pmp_err err = test_rpc_control(&s->operator_, PMP_CONTROL_SET, bad[i].key, bad[i].value);
+    const enum pmp_err err =
+        test_rpc_control(&s->operator_, PMP_CONTROL_SET, bad[i].key, bad[i].value);
     if (err != PMP_EINVALID) fail_msg("%s=%s: %s", bad[i].key, bad[i].value, pmp_err_name(err));
     if (!strstr(s->operator_.reply.message, bad[i].say)) {
-      fail_msg("%s=%s: \"%s\" does not say %s", bad[i].key, bad[i].value, s->operator_.reply.message, bad[i].say);
+      fail_msg("%s=%s: \"%s\" does not say %s", bad[i].key, bad[i].value,
+               s->operator_.reply.message, bad[i].say);
     }
   }
   char key[200];
@@ -193,7 +206,8 @@ static void what_may_not_change_is_told(void **state) {
 /* The ratio may go up and down while the run goes on. */
 static void the_ratio_can_be_changed_live(void **state) {
   struct small_run *s = *state;
-  assert_int_equal(test_rpc_control(&s->operator_, PMP_CONTROL_SET, "learner.samples_per_insert", "20"), PMP_OK);
+  assert_int_equal(
+      test_rpc_control(&s->operator_, PMP_CONTROL_SET, "learner.samples_per_insert", "20"), PMP_OK);
   for (int waited = 0;; waited += 10) {
     assert_int_equal(test_rpc_status(&s->observer), PMP_OK);
     if (test_rpc_number(&s->observer, "limiter.samples_per_insert") == 20) break;
@@ -211,7 +225,8 @@ static void the_ratio_can_be_changed_live(void **state) {
     assert_int_equal(test_rpc_append_wait(&r, seq, &c, NULL, 0, 10000), PMP_OK);
   }
   test_rpc_wait_number(&s->observer, "learner.steps", steps + 600, 20000);
-  assert_int_equal(test_rpc_control(&s->operator_, PMP_CONTROL_SET, "learner.samples_per_insert", "1"), PMP_OK);
+  assert_int_equal(
+      test_rpc_control(&s->operator_, PMP_CONTROL_SET, "learner.samples_per_insert", "1"), PMP_OK);
   for (uint64_t seq = 9; seq <= 12; seq++) {
     struct test_outcomes o;
     test_outcomes_draw(&o, 900 + seq, 64);
@@ -221,7 +236,8 @@ static void the_ratio_can_be_changed_live(void **state) {
   for (int waited = 0;; waited += 10) { /* nothing stays reserved for rows that have come */
     assert_int_equal(test_rpc_status(&s->observer), PMP_OK);
     if (test_rpc_number(&s->observer, "limiter.reserved") == 0) break;
-    if (waited > 5000) fail_msg("%g stay reserved", test_rpc_number(&s->observer, "limiter.reserved"));
+    if (waited > 5000)
+      fail_msg("%g stay reserved", test_rpc_number(&s->observer, "limiter.reserved"));
     test_sleep_ms(10);
   }
   test_rpc_close(&r);

@@ -1,5 +1,5 @@
-/* What nobody should send: oversized, truncated, deeply nested and random messages, and connections that say nothing. The daemon
- * answers or hangs up, and goes on serving everybody else. */
+/* What nobody should send: oversized, truncated, deeply nested and random messages, and connections
+ * that say nothing. The daemon answers or hangs up, and goes on serving everybody else. */
 #include "tests/support/small_run.h"
 
 #include "base/rng.h"
@@ -31,7 +31,9 @@ static size_t good_append(const struct small_run *s, unsigned char *out, size_t 
   q.u.append.seq = 1;
   const void *data;
   size_t size;
-  assert_int_equal(pmp_wire_encode_chunk(&c, &arena, &q.u.append.chunk.data, &q.u.append.chunk.size, NULL), PMP_OK);
+  assert_int_equal(
+      pmp_wire_encode_chunk(&c, &arena, &q.u.append.chunk.data, &q.u.append.chunk.size, NULL),
+      PMP_OK);
   assert_int_equal(pmp_wire_encode_request(&q, &arena, &data, &size, NULL), PMP_OK);
   assert_true(size <= room);
   memcpy(out, data, size);
@@ -47,7 +49,8 @@ static void truncated_messages_are_refused(void **state) {
   const double rows = test_rpc_number(&s->observer, "store.rows");
   for (size_t n = 0; n < size; n += n < 64 ? 1 : 37) {
     const enum pmp_err err = test_rpc_bytes(&s->actor, bytes, n);
-    if (err == PMP_OK || err > PMP_EINTERNAL) fail_msg("%zu of %zu bytes: %s", n, size, pmp_err_name(err));
+    if (err == PMP_OK || err > PMP_EINTERNAL)
+      fail_msg("%zu of %zu bytes: %s", n, size, pmp_err_name(err));
   }
   expect_alive(s);
   assert_true(test_rpc_number(&s->observer, "store.rows") == rows);
@@ -64,11 +67,13 @@ static void random_messages_are_answered(void **state) {
     size_t n = pmp_rng_below(&rng, 300);
     if (i % 2 == 0) {
       for (size_t k = 0; k < n; k++) bytes[k] = (unsigned char)pmp_rng_u32(&rng);
-    } else { /* a good one with some bytes turned; its sequence number is far off, so that it is never committed */
+    } else { /* a good one with some bytes turned; its sequence number is far off, so that it is
+                never committed */
       n = size;
       memcpy(bytes, good, n);
       const uint64_t flips = 1 + pmp_rng_below(&rng, 8);
-      for (uint64_t k = 0; k < flips; k++) bytes[pmp_rng_below(&rng, n)] = (unsigned char)pmp_rng_u32(&rng);
+      for (uint64_t k = 0; k < flips; k++)
+        bytes[pmp_rng_below(&rng, n)] = (unsigned char)pmp_rng_u32(&rng);
     }
     const enum pmp_err err = test_rpc_bytes(to[i / 2 % 2], bytes, n);
     if (err > PMP_EINTERNAL) fail_msg("message %d: %s", i, pmp_err_name(err));
@@ -81,7 +86,8 @@ static void deeply_nested_messages_are_refused(void **state) {
   struct small_run *s = *state;
   enum { DEEP = 1 << 20 };
   unsigned char *bytes = test_malloc(DEEP);
-  /* Groups (an old encoding that may nest without end), then tags that each announce a nested message, then varints without end. */
+  /* Groups (an old encoding that may nest without end), then tags that each announce a nested
+   * message, then varints without end. */
   memset(bytes, 0x0b, DEEP);
   assert_int_equal(test_rpc_bytes(&s->observer, bytes, DEEP), PMP_EINVALID);
   for (size_t i = 0; i + 1 < DEEP; i += 2) {
@@ -97,7 +103,8 @@ static void deeply_nested_messages_are_refused(void **state) {
     bytes[i] = 0x0a; /* Verdicts.verdict, empty */
     bytes[i + 1] = 0x00;
   }
-  unsigned char head[] = {0x08, 0x01, 0x9a, 0x01, 0x80, 0x80, 0x3c}; /* version 1, verdicts of 983040 bytes */
+  unsigned char head[] = {0x08, 0x01, 0x9a, 0x01,
+                          0x80, 0x80, 0x3c}; /* version 1, verdicts of 983040 bytes */
   unsigned char *all = test_malloc(sizeof head + 983040);
   memcpy(all, head, sizeof head);
   memcpy(all + sizeof head, bytes, 983040);
@@ -126,7 +133,9 @@ static void oversized_messages_end_the_connection(void **state) {
   small_run_fini(&s);
 }
 
-static int port_of(const char *url) { return atoi(strrchr(url, ':') + 1); }
+static int port_of(const char *url) {
+  return atoi(strrchr(url, ':') + 1);
+}
 
 static int dial_raw(const char *url) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -162,7 +171,8 @@ static void expect_hung_up(int *fd, int count, int ms) {
       }
     }
     if (left == 0) return;
-    if (waited > ms) fail_msg("%d of %d silent connections are still open after %d ms", left, count, ms);
+    if (waited > ms)
+      fail_msg("%d of %d silent connections are still open after %d ms", left, count, ms);
     test_sleep_ms(20);
   }
 }
@@ -211,7 +221,8 @@ static void silent_connections_are_closed_and_disturb_nobody(void **state) {
   small_run_fini(&s);
 }
 
-/* More connections than are allowed are turned away, and once there is room again others come in. */
+/* More connections than are allowed are turned away, and once there is room again others come in.
+ */
 static void connections_are_bounded(void **state) {
   (void)state;
   enum { LIMIT = 12, MORE = 40 };
@@ -239,7 +250,9 @@ static void connections_are_bounded(void **state) {
     for (int waited = 0;; waited += 10) {
       assert_int_equal(test_rpc_status(&s.observer), PMP_OK);
       if (test_rpc_number(&s.observer, "rpc.connections") == 5) break;
-      if (waited > 5000) fail_msg("%g connections are counted, 5 are there", test_rpc_number(&s.observer, "rpc.connections"));
+      if (waited > 5000)
+        fail_msg("%g connections are counted, 5 are there",
+                 test_rpc_number(&s.observer, "rpc.connections"));
       test_sleep_ms(10);
     }
   }

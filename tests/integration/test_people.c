@@ -1,4 +1,5 @@
-/* Judged by people: rows without a label wait, a verdict makes them trainable, and all of it outlives the daemon. */
+/* Judged by people: rows without a label wait, a verdict makes them trainable, and all of it
+ * outlives the daemon. */
 #include "tests/support/small_run.h"
 
 static void people_init(struct small_run *s) {
@@ -16,7 +17,8 @@ struct say {
   float confidence;
 };
 
-static const struct pmp_verdict_result *judge(struct test_rpc *r, const struct say *say, uint32_t count) {
+static const struct pmp_verdict_result *judge(struct test_rpc *r, const struct say *say,
+                                              uint32_t count) {
   struct pmp_verdict v[16];
   assert_true(count <= 16);
   for (uint32_t i = 0; i < count; i++) {
@@ -57,9 +59,10 @@ static void judged_rows_become_trainable(void **state) {
   assert_int_equal((int)test_rpc_number(&s.observer, "store.open_items"), 24);
   assert_int_equal((int)test_rpc_number(&s.observer, "replay.trainable"), 0);
 
-  const struct say first[] = {{"r1", chunk, 0, 8, PMP_ACCEPT, 1}, {"r2", chunk, 8, 8, PMP_REJECT, 0.5f},
-                              {"r3", chunk, 16, 1, PMP_SKIP, 1},  {"r4", chunk, 24, 1, PMP_ACCEPT, 1},
-                              {"r5", chunk + 7, 0, 1, PMP_ACCEPT, 1}, {"r6", chunk, 20, 9, PMP_ACCEPT, 1}};
+  const struct say first[] = {
+      {"r1", chunk, 0, 8, PMP_ACCEPT, 1},     {"r2", chunk, 8, 8, PMP_REJECT, 0.5f},
+      {"r3", chunk, 16, 1, PMP_SKIP, 1},      {"r4", chunk, 24, 1, PMP_ACCEPT, 1},
+      {"r5", chunk + 7, 0, 1, PMP_ACCEPT, 1}, {"r6", chunk, 20, 9, PMP_ACCEPT, 1}};
   const struct pmp_verdict_result *r = judge(&ann, first, 6);
   assert_int_equal(r[0].code, PMP_OK);
   assert_int_equal(r[1].code, PMP_OK);
@@ -90,7 +93,8 @@ static void judged_rows_become_trainable(void **state) {
   for (int waited = 0;; waited += 10) { /* reject + accept: not trainable any more */
     assert_int_equal(test_rpc_status(&s.observer), PMP_OK);
     if (test_rpc_number(&s.observer, "replay.trainable") == 8) break;
-    if (waited > 5000) fail_msg("%g rows trainable, not 8", test_rpc_number(&s.observer, "replay.trainable"));
+    if (waited > 5000)
+      fail_msg("%g rows trainable, not 8", test_rpc_number(&s.observer, "replay.trainable"));
     test_sleep_ms(10);
   }
   const struct say back = {"r8", chunk, 0, 8, PMP_WITHDRAW, 1};
@@ -98,7 +102,8 @@ static void judged_rows_become_trainable(void **state) {
   assert_int_equal(r[0].code, PMP_OK);
   test_rpc_wait_number(&s.observer, "replay.trainable", 16, 5000);
   assert_int_equal((int)test_rpc_number(&s.observer, "replay.accepted"), 8);
-  test_rpc_wait_number(&s.observer, "learner.steps", 1, 5000); /* 16 rows, 32 for a verdict: it learns */
+  test_rpc_wait_number(&s.observer, "learner.steps", 1,
+                       5000); /* 16 rows, 32 for a verdict: it learns */
 
   /* All of it is there after a kill. */
   small_run_disconnect(&s);
@@ -122,10 +127,12 @@ static void open_items_are_bounded(void **state) {
   append_unlabelled(&s, 2, 36);
   struct test_outcomes o;
   test_outcomes_draw(&o, 77, 4);
-  const struct pmp_chunk bare = test_outcomes_chunk(&o, false, false), judged = test_outcomes_chunk(&o, false, true);
+  const struct pmp_chunk bare = test_outcomes_chunk(&o, false, false),
+                         judged = test_outcomes_chunk(&o, false, true);
   assert_int_equal(test_rpc_append(&s.actor, 3, &bare, NULL, 0), PMP_EBUSY);
   assert_true(s.actor.reply.retry_after_ms > 0);
-  assert_int_equal(test_rpc_append(&s.actor, 3, &judged, NULL, 0), PMP_OK); /* nobody has to judge these */
+  assert_int_equal(test_rpc_append(&s.actor, 3, &judged, NULL, 0),
+                   PMP_OK); /* nobody has to judge these */
   struct test_rpc ann;
   test_rpc_open(&ann, s.d.desk);
   assert_int_equal(test_rpc_hello(&ann, PMP_ROLE_LABELER, "ann", 0), PMP_OK);
@@ -148,7 +155,9 @@ static void bad_verdicts_are_told_why(void **state) {
   char name[80];
   memset(name, 'r', sizeof name);
   name[70] = '\0';
-  const struct say bad[] = {{"", 1, 0, 1, PMP_ACCEPT, 1}, {name, 1, 0, 1, PMP_ACCEPT, 1}, {"w", 1, 0, 1, PMP_WITHDRAW, 1}};
+  const struct say bad[] = {{"", 1, 0, 1, PMP_ACCEPT, 1},
+                            {name, 1, 0, 1, PMP_ACCEPT, 1},
+                            {"w", 1, 0, 1, PMP_WITHDRAW, 1}};
   const struct pmp_verdict_result *r = judge(&ann, bad, 3);
   assert_int_equal(r[0].code, PMP_EINVALID);
   assert_int_equal(r[1].code, PMP_EINVALID);

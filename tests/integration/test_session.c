@@ -76,7 +76,8 @@ static void hello_refuses_what_does_not_fit(void **state) {
 
   uint8_t bytes[PMP_INSTANCE_BYTES] = {1};
   struct pmp_request q = {.verb = PMP_VERB_HELLO};
-  q.u.hello = (struct pmp_hello){.role = PMP_ROLE_ACTOR, .name = "short", .token = "", .client = "test"};
+  q.u.hello =
+      (struct pmp_hello){.role = PMP_ROLE_ACTOR, .name = "short", .token = "", .client = "test"};
   q.u.hello.instance = (struct pmp_bytes){bytes, 15};
   assert_int_equal(test_rpc_call(&r, &q), PMP_EINVALID);
   q.u.hello.instance.size = 16;
@@ -99,7 +100,8 @@ static void an_unknown_protocol_version_is_told_the_range(void **state) {
   struct small_run *s = *state;
   struct test_rpc r;
   test_rpc_open(&r, s->d.desk);
-  const uint8_t raw[] = {0x08, 0x4d, 0x18, 0x05, 0x72, 0x00}; /* version 77, request 5, an empty status */
+  const uint8_t raw[] = {0x08, 0x4d, 0x18,
+                         0x05, 0x72, 0x00}; /* version 77, request 5, an empty status */
   assert_int_equal(test_rpc_bytes(&r, raw, sizeof raw), PMP_EINVALID);
   assert_int_equal(r.reply.request_id, 5);
   assert_int_equal(r.reply.version_min, PMP_WIRE_VERSION_MIN);
@@ -128,22 +130,35 @@ static void without_a_session_nothing_is_served(void **state) {
 
 /* A harmless request of each verb. */
 static void request_of(enum pmp_verb verb, struct pmp_request *q) {
-  static const struct pmp_verdict verdict = {
-      .request_id = "r", .note = "", .chunk = 1, .rows = 1, .judgement = PMP_ACCEPT, .confidence = 1};
+  static const struct pmp_verdict verdict = {.request_id = "r",
+                                             .note = "",
+                                             .chunk = 1,
+                                             .rows = 1,
+                                             .judgement = PMP_ACCEPT,
+                                             .confidence = 1};
   *q = (struct pmp_request){.verb = verb};
   switch (verb) {
   case PMP_VERB_APPEND:
     q->u.append.seq = 1;
     q->u.append.chunk = (struct pmp_bytes){"x", 1};
     break;
-  case PMP_VERB_WEIGHTS: q->u.weights.version = 999999; break;
-  case PMP_VERB_EXPORT: q->u.export_.version = 999999; break;
+  case PMP_VERB_WEIGHTS:
+    q->u.weights.version = 999999;
+    break;
+  case PMP_VERB_EXPORT:
+    q->u.export_.version = 999999;
+    break;
   case PMP_VERB_CONTROL:
     q->u.control = (struct pmp_control){.action = PMP_CONTROL_SET, .key = "no.key", .value = "1"};
     break;
-  case PMP_VERB_VERDICTS: q->u.verdicts = (struct pmp_verdicts){&verdict, 1}; break;
-  case PMP_VERB_LEASE: q->u.lease.order = ""; break;
-  default: break;
+  case PMP_VERB_VERDICTS:
+    q->u.verdicts = (struct pmp_verdicts){&verdict, 1};
+    break;
+  case PMP_VERB_LEASE:
+    q->u.lease.order = "";
+    break;
+  default:
+    break;
   }
 }
 
@@ -180,7 +195,8 @@ static void each_role_has_its_verbs_and_no_others(void **state) {
       const enum pmp_err want = row[i].allowed[role] == YES ? row[i].answer : PMP_EFORBIDDEN;
       const enum pmp_err got = test_rpc_call(row[i].data ? &data : &desk, &q);
       if (got != want) {
-        fail_msg("role %d, verb %d: %s instead of %s", role, row[i].verb, pmp_err_name(got), pmp_err_name(want));
+        fail_msg("role %d, verb %d: %s instead of %s", role, row[i].verb, pmp_err_name(got),
+                 pmp_err_name(want));
       }
       /* At the other address it is refused whoever asks, with the right one named. */
       struct test_rpc *wrong = row[i].data ? &desk : &data;

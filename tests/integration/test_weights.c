@@ -18,13 +18,14 @@ static void policy_of(const char *json, struct pmp_policy *p) {
 }
 
 /* Fetches version (0: newest) in ranges of `step` bytes into out[n]; returns the version. */
-static uint64_t fetch(struct test_rpc *r, enum pmp_which which, uint64_t version, uint64_t step, float *out, size_t n,
-                      char hash[33]) {
+static uint64_t fetch(struct test_rpc *r, enum pmp_which which, uint64_t version, uint64_t step,
+                      float *out, size_t n, char hash[33]) {
   char bytes[4096];
   memset(bytes, 0x5a, sizeof bytes);
   uint64_t offset = 0, total = n * sizeof(float);
   while (offset < total) {
-    const struct pmp_weights w = {.which = which, .version = version, .offset = offset, .length = step};
+    const struct pmp_weights w = {
+        .which = which, .version = version, .offset = offset, .length = step};
     assert_int_equal(ask(r, &w), PMP_OK);
     const struct pmp_weights_reply *got = &r->reply.u.weights;
     assert_int_equal(got->bytes, total);
@@ -55,7 +56,7 @@ static void manifest_and_ranges_make_the_hash(void **state) {
   test_rpc_wait_number(&s->observer, "weights.version", 1, 5000);
   assert_int_equal(ask(&s->actor, &w), PMP_OK);
   const struct pmp_weights_reply *m = &s->actor.reply.u.weights;
-  assert_int_equal(m->data.size, 0); /* manifest only */
+  assert_int_equal(m->data.size, 0);             /* manifest only */
   assert_int_equal(m->bytes, 4 * sizeof(float)); /* a mean and a spread of two dimensions */
   assert_string_equal(m->base_hash, "");
   struct pmp_policy policy;
@@ -130,7 +131,9 @@ static void a_long_poll_ends_with_news_or_without(void **state) {
   const struct pmp_wire_limits limits = pmp_wire_limits_default();
   pmp_arena_fini(&arena);
   assert_int_equal(pmp_arena_init(&arena, (size_t)64 << 20), PMP_OK);
-  assert_int_equal(pmp_wire_decode_reply(nng_msg_body(m), nng_msg_len(m), &limits, &arena, &reply, NULL), PMP_OK);
+  assert_int_equal(
+      pmp_wire_decode_reply(nng_msg_body(m), nng_msg_len(m), &limits, &arena, &reply, NULL),
+      PMP_OK);
   assert_int_equal(reply.request_id, 77);
   assert_int_equal(reply.code, PMP_OK);
   assert_true(reply.u.weights.version > have);
@@ -178,7 +181,8 @@ static void a_quarter_of_the_contexts_may_poll(void **state) {
     struct pmp_reply reply;
     struct pmp_arena in;
     assert_int_equal(pmp_arena_init(&in, (size_t)64 << 20), PMP_OK);
-    assert_int_equal(pmp_wire_decode_reply(nng_msg_body(m), nng_msg_len(m), &limits, &in, &reply, NULL), PMP_OK);
+    assert_int_equal(
+        pmp_wire_decode_reply(nng_msg_body(m), nng_msg_len(m), &limits, &in, &reply, NULL), PMP_OK);
     busy += reply.code == PMP_EBUSY;
     not_found += reply.code == PMP_ENOTFOUND;
     pmp_arena_fini(&in);
@@ -216,7 +220,8 @@ static void an_export_is_a_safetensors_file(void **state) {
     const struct pmp_export_reply *e = &s->operator_.reply.u.export_;
     total = e->bytes;
     version = e->version;
-    assert_true(total <= sizeof file && e->data.size > 0 && e->data.size <= 1000 && e->offset == have);
+    assert_true(total <= sizeof file && e->data.size > 0 && e->data.size <= 1000 &&
+                e->offset == have);
     memcpy(file + have, e->data.data, e->data.size);
     have += e->data.size;
   }

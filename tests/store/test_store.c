@@ -153,7 +153,7 @@ static void test_groups_keep_order_and_neighbours(void **state) {
   enum { N = 200 };
   struct bench *b = *state;
   static struct counted c[N];
-  static char text[N][16];
+  static char text[N][32];
   atomic_int order = 0;
   uint32_t epoch = hello(b, "a1", 1);
   uint64_t before = stats(b).commits;

@@ -156,7 +156,7 @@ class Layout(unittest.TestCase):
         problems = []
         for path, text in sources(".h"):
             comment = re.match(r"/\*(.*?)\*/", text, re.S)
-            if not comment or len(comment.group(1).split()) < 5:
+            if not comment or len(comment.group(1).split()) < 4:
                 problems.append(f"{path}: starts without a comment that says what it is for")
         self.none(problems)
 

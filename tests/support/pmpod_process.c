@@ -126,7 +126,8 @@ static bool endpoints(struct test_pmpod *d) {
   const char *desk = NULL, *data = NULL;
   json_int_t pid = 0;
   const bool good =
-      root && json_unpack(root, "{s:s, s:s, s:I}", "desk", &desk, "data", &data, "pid", &pid) == 0 &&
+      root &&
+      json_unpack(root, "{s:s, s:s, s:I}", "desk", &desk, "data", &data, "pid", &pid) == 0 &&
       pid == d->pid;
   if (good) {
     snprintf(d->desk, sizeof d->desk, "%s", desk);
@@ -163,7 +164,8 @@ bool test_pmpod_try(struct test_pmpod *d, int *status) {
 
 static int free_port(unsigned *seed) {
   for (int tries = 0; tries < 1000; tries++) {
-    const int port = 12000 + rand_r(seed) % 20000; /* below the range that outgoing connections are given */
+    const int port =
+        12000 + rand_r(seed) % 20000; /* below the range that outgoing connections are given */
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -293,7 +295,8 @@ int test_pmpod_run(char *out, size_t size, const char *const *argv) {
   char rest[512];
   for (;;) {
     const bool room = used + 1 < size;
-    const ssize_t got = room ? read(pipe_fd[0], out + used, size - used - 1) : read(pipe_fd[0], rest, sizeof rest);
+    const ssize_t got =
+        room ? read(pipe_fd[0], out + used, size - used - 1) : read(pipe_fd[0], rest, sizeof rest);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     if (room) used += (size_t)got;

@@ -1,5 +1,5 @@
-/* A real pmpod in a child process, for tests: started on free ports in a folder of its own, killed with
- * the test at the latest. */
+/* A real pmpod in a child process, for tests: started on free ports in a folder of its own, killed
+ * with the test at the latest. */
 #ifndef PMP_TESTS_PMPOD_PROCESS_H
 #define PMP_TESTS_PMPOD_PROCESS_H
 
@@ -10,10 +10,10 @@
 #define TEST_SETS_MAX 48
 
 struct test_pmpod {
-  char root[256];   /* the test's own folder: configuration, log */
-  char dir[300];    /* the run's folder */
-  char log[320];    /* stderr, appended over restarts */
-  char config[320]; /* "" : no --config */
+  char root[256];                 /* the test's own folder: configuration, log */
+  char dir[300];                  /* the run's folder */
+  char log[320];                  /* stderr, appended over restarts */
+  char config[320];               /* "" : no --config */
   const char *set[TEST_SETS_MAX]; /* borrowed: KEY=VALUE */
   char fixed[2][64];              /* "" or listen.desk=..., listen.data=... */
   int sets;
@@ -40,7 +40,8 @@ void test_pmpod_stop(struct test_pmpod *d);
 /* Ends what still runs and removes the folder. */
 void test_pmpod_fini(struct test_pmpod *d);
 
-/* Runs pmpod with these arguments (NULL at the end), stdout and stderr into out. Returns the exit code. */
+/* Runs pmpod with these arguments (NULL at the end), stdout and stderr into out. Returns the exit
+ * code. */
 int test_pmpod_run(char *out, size_t size, const char *const *argv);
 /* The log so far, NUL-terminated; malloc'd. */
 char *test_file_read(const char *path, size_t *size);
@@ -48,10 +49,11 @@ void test_file_write(const char *path, const void *data, size_t size);
 void test_tree_remove(const char *path);
 const char *test_bin(const char *program, char out[512]);
 void test_sleep_ms(int ms);
-/* Two ports that nobody listens on and that no outgoing connection is given, so that a daemon that is killed finds them
- * free again: from now on d is started on them. */
+/* Two ports that nobody listens on and that no outgoing connection is given, so that a daemon that
+ * is killed finds them free again: from now on d is started on them. */
 void test_pmpod_fix_ports(struct test_pmpod *d);
-/* Runs this very program again with these arguments (NULL at the end; argv[0] is put before), killed with the test at the latest. */
+/* Runs this very program again with these arguments (NULL at the end; argv[0] is put before),
+ * killed with the test at the latest. */
 pid_t test_spawn_self(const char *const *argv, const char *log);
 /* kill -9 and wait. */
 void test_reap(pid_t pid);

@@ -80,7 +80,8 @@ enum pmp_err test_rpc_call(struct test_rpc *r, struct pmp_request *request) {
   return code;
 }
 
-enum pmp_err test_rpc_hello(struct test_rpc *r, enum pmp_role role, const char *name, uint8_t instance) {
+enum pmp_err test_rpc_hello(struct test_rpc *r, enum pmp_role role, const char *name,
+                            uint8_t instance) {
   uint8_t bytes[PMP_INSTANCE_BYTES];
   memset(bytes, instance, sizeof bytes);
   struct pmp_request q = {.verb = PMP_VERB_HELLO};
@@ -134,14 +135,15 @@ double test_rpc_wait_number(struct test_rpc *r, const char *name, double least, 
   }
 }
 
-enum pmp_err test_rpc_control(struct test_rpc *r, enum pmp_control_action action, const char *key, const char *value) {
+enum pmp_err test_rpc_control(struct test_rpc *r, enum pmp_control_action action, const char *key,
+                              const char *value) {
   struct pmp_request q = {.verb = PMP_VERB_CONTROL};
   q.u.control = (struct pmp_control){.action = action, .key = key, .value = value};
   return test_rpc_call(r, &q);
 }
 
-enum pmp_err test_rpc_append(struct test_rpc *r, uint64_t seq, const struct pmp_chunk *chunk, const void *state,
-                             size_t state_bytes) {
+enum pmp_err test_rpc_append(struct test_rpc *r, uint64_t seq, const struct pmp_chunk *chunk,
+                             const void *state, size_t state_bytes) {
   struct pmp_arena arena;
   assert_int_equal(pmp_arena_init(&arena, (size_t)4 << 20), PMP_OK);
   struct pmp_request q = {.verb = PMP_VERB_APPEND};
@@ -155,8 +157,8 @@ enum pmp_err test_rpc_append(struct test_rpc *r, uint64_t seq, const struct pmp_
   return err;
 }
 
-enum pmp_err test_rpc_append_wait(struct test_rpc *r, uint64_t seq, const struct pmp_chunk *chunk, const void *state,
-                                  size_t state_bytes, int ms) {
+enum pmp_err test_rpc_append_wait(struct test_rpc *r, uint64_t seq, const struct pmp_chunk *chunk,
+                                  const void *state, size_t state_bytes, int ms) {
   for (int waited = 0;; waited += 10) {
     const enum pmp_err err = test_rpc_append(r, seq, chunk, state, state_bytes);
     if (err != PMP_EBUSY || waited >= ms) return err;
@@ -180,11 +182,15 @@ void test_outcomes_draw(struct test_outcomes *o, uint64_t seed, uint32_t rows) {
 }
 
 static struct pmp_tensor rows_by_2(const struct test_outcomes *o) {
-  return (struct pmp_tensor){
-      .dtype = PMP_F32, .rank = 2, .shape = {o->rows, 2}, .data = o->y, .bytes = (size_t)o->rows * 2 * sizeof(float)};
+  return (struct pmp_tensor){.dtype = PMP_F32,
+                             .rank = 2,
+                             .shape = {o->rows, 2},
+                             .data = o->y,
+                             .bytes = (size_t)o->rows * 2 * sizeof(float)};
 }
 
-struct pmp_chunk test_outcomes_chunk(const struct test_outcomes *o, bool with_f, bool with_verdict) {
+struct pmp_chunk test_outcomes_chunk(const struct test_outcomes *o, bool with_f,
+                                     bool with_verdict) {
   return (struct pmp_chunk){.source = PMP_SOURCE_ACTOR,
                             .shape = PMP_SHAPE_OUTCOMES,
                             .rows = o->rows,

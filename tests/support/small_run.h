@@ -1,5 +1,5 @@
-/* A pmpod with the smallest useful run: two-dimensional outcomes without a condition, judged by their own evaluations, and its two
- * addresses. */
+/* A pmpod with the smallest useful run: two-dimensional outcomes without a condition, judged by
+ * their own evaluations, and its two addresses. */
 #ifndef PMP_TESTS_SMALL_RUN_H
 #define PMP_TESTS_SMALL_RUN_H
 
@@ -19,7 +19,8 @@
 
 struct small_run {
   struct test_pmpod d;
-  struct test_rpc actor_desk, actor, observer, operator_, watcher; /* watcher: an observer at the data address */
+  struct test_rpc actor_desk, actor, observer, operator_,
+      watcher; /* watcher: an observer at the data address */
 };
 
 /* Settings only; the daemon is started by small_run_start. */

@@ -1,0 +1,137 @@
+/* Sessions: opened, found, fenced, throttled, forgotten. */
+#include "daemon/session.h"
+
+#include "tests/daemon/unit.h"
+
+#include <sodium.h>
+
+#define SECOND INT64_C(1000000000)
+
+static const uint8_t instance_a[PMP_INSTANCE_BYTES] = {1}, instance_b[PMP_INSTANCE_BYTES] = {2};
+
+static struct pmp_session *open_at(struct pmp_sessions *s, enum pmp_role role, const char *name,
+                                   const uint8_t *instance, int64_t now) {
+  struct pmp_session *out = NULL;
+  const struct pmp_bytes bytes = {instance, instance ? PMP_INSTANCE_BYTES : 0};
+  return pmp_sessions_open(s, role, name, bytes, now, &out) == PMP_OK ? out : NULL;
+}
+
+static struct pmp_bytes id_of(const struct pmp_session *p) {
+  return (struct pmp_bytes){p->id, sizeof p->id};
+}
+
+static void an_id_finds_its_session_and_no_other(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  assert_int_equal(pmp_sessions_init(&s, 4, 10 * SECOND, 100), PMP_OK);
+  struct pmp_session *a = open_at(&s, PMP_ROLE_OBSERVER, "a", NULL, 0),
+                     *b = open_at(&s, PMP_ROLE_OBSERVER, "a", NULL, 0);
+  assert_ptr_not_equal(a, b); /* two tools of one name are two sessions */
+  assert_ptr_equal(pmp_sessions_find(&s, id_of(a), SECOND), a);
+  assert_int_equal(a->last_ns, SECOND);
+  uint8_t wrong[PMP_SESSION_BYTES];
+  memcpy(wrong, a->id, sizeof wrong);
+  wrong[15] ^= 1;
+  assert_null(pmp_sessions_find(&s, (struct pmp_bytes){wrong, sizeof wrong}, 0));
+  assert_null(pmp_sessions_find(&s, (struct pmp_bytes){a->id, 15}, 0));
+  assert_null(pmp_sessions_find(&s, (struct pmp_bytes){NULL, 0}, 0));
+  memset(wrong, 0xff, sizeof wrong);
+  assert_null(pmp_sessions_find(&s, (struct pmp_bytes){wrong, sizeof wrong}, 0));
+  pmp_sessions_fini(&s);
+}
+
+static void an_instance_gets_its_session_back(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  assert_int_equal(pmp_sessions_init(&s, 4, 10 * SECOND, 100), PMP_OK);
+  struct pmp_session *a = open_at(&s, PMP_ROLE_ACTOR, "x", instance_a, 0);
+  a->epoch = 1;
+  assert_ptr_equal(open_at(&s, PMP_ROLE_ACTOR, "x", instance_a, 5), a);
+  struct pmp_session *b = open_at(&s, PMP_ROLE_ACTOR, "x", instance_b, 6),
+                     *y = open_at(&s, PMP_ROLE_ACTOR, "y", instance_a, 6);
+  assert_ptr_not_equal(a, b);
+  assert_ptr_not_equal(a, y);
+  b->epoch = 2;
+  y->epoch = 1;
+  pmp_sessions_fence(&s, "x", 2);
+  assert_true(a->fenced);
+  assert_false(b->fenced);
+  assert_false(y->fenced); /* another name */
+  pmp_sessions_fini(&s);
+}
+
+static void room_is_made_by_the_fenced_first_then_by_quiet_tools(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  assert_int_equal(pmp_sessions_init(&s, 3, 100 * SECOND, 100), PMP_OK);
+  struct pmp_session *actor = open_at(&s, PMP_ROLE_ACTOR, "x", instance_a, 0);
+  actor->epoch = 1;
+  struct pmp_session *quiet = open_at(&s, PMP_ROLE_OBSERVER, "t1", NULL, 0);
+  struct pmp_session *busy = open_at(&s, PMP_ROLE_OBSERVER, "t2", NULL, 0);
+  assert_int_equal(s.used, 3);
+  assert_null(
+      open_at(&s, PMP_ROLE_ACTOR, "z", instance_a, SECOND / 2)); /* all were heard of just now */
+  assert_int_equal(s.refused, 1);
+  pmp_sessions_find(&s, id_of(busy), 2 * SECOND);
+  assert_ptr_equal(open_at(&s, PMP_ROLE_OBSERVER, "t3", NULL, 2 * SECOND), quiet);
+  assert_int_equal(s.used, 3);
+  actor->appending = true;
+  pmp_sessions_fence(&s, "x", 2);
+  assert_null(
+      open_at(&s, PMP_ROLE_ACTOR, "x", instance_b, 2 * SECOND)); /* its append is under way */
+  actor->appending = false;
+  assert_ptr_equal(open_at(&s, PMP_ROLE_ACTOR, "x", instance_b, 2 * SECOND), actor);
+  assert_false(actor->fenced);
+  assert_memory_equal(actor->instance, instance_b, sizeof instance_b);
+  pmp_sessions_fini(&s);
+}
+
+static void the_idle_are_forgotten_unless_they_append(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  assert_int_equal(pmp_sessions_init(&s, 3, 10 * SECOND, 100), PMP_OK);
+  struct pmp_session *a = open_at(&s, PMP_ROLE_ACTOR, "a", instance_a, 0),
+                     *b = open_at(&s, PMP_ROLE_OBSERVER, "b", NULL, 0);
+  const struct pmp_bytes id = id_of(b);
+  a->appending = true;
+  pmp_sessions_sweep(&s, 10 * SECOND, 1);
+  assert_int_equal(s.used, 2);
+  pmp_sessions_sweep(&s, 10 * SECOND + 1, 1);
+  assert_int_equal(s.used, 1);
+  assert_true(a->used);
+  assert_null(pmp_sessions_find(&s, id, 10 * SECOND + 2));
+  pmp_sessions_fini(&s);
+}
+
+static void requests_a_second_are_bounded(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  assert_int_equal(pmp_sessions_init(&s, 2, 10 * SECOND, 5), PMP_OK);
+  struct pmp_session *a = open_at(&s, PMP_ROLE_OBSERVER, "a", NULL, 0),
+                     *b = open_at(&s, PMP_ROLE_OBSERVER, "b", NULL, 0);
+  for (int i = 0; i < 5; i++) assert_true(pmp_sessions_allow(&s, a));
+  assert_false(pmp_sessions_allow(&s, a));
+  assert_true(pmp_sessions_allow(&s, b)); /* its own */
+  pmp_sessions_sweep(&s, SECOND / 2, 0.5);
+  assert_true(pmp_sessions_allow(&s, a));
+  assert_true(pmp_sessions_allow(&s, a));
+  assert_false(pmp_sessions_allow(&s, a));
+  pmp_sessions_sweep(&s, SECOND, 1000);
+  for (int i = 0; i < 5; i++)
+    assert_true(pmp_sessions_allow(&s, a)); /* never more than a second's */
+  assert_false(pmp_sessions_allow(&s, a));
+  assert_int_equal(s.throttled, 3);
+  pmp_sessions_fini(&s);
+}
+
+int main(void) {
+  if (sodium_init() < 0) return 1;
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_id_finds_its_session_and_no_other),
+      cmocka_unit_test(an_instance_gets_its_session_back),
+      cmocka_unit_test(room_is_made_by_the_fenced_first_then_by_quiet_tools),
+      cmocka_unit_test(the_idle_are_forgotten_unless_they_append),
+      cmocka_unit_test(requests_a_second_are_bounded),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
