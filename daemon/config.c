@@ -239,8 +239,8 @@ void pmp_config_range(const struct pmp_config_key *k, char *out, size_t size) {
   } else if (k->type == PMP_CONFIG_TEXT) {
     snprintf(out, size, "text");
   } else {
-    snprintf(out, size, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "", k->min, k->max,
-             k->nan ? ", or " : "", k->nan ? k->nan : "");
+    snprintf(out, size, "%s%.10g to %.10g%s%s", k->type == PMP_CONFIG_LIST ? "list of " : "",
+             k->min, k->max, k->nan ? ", or " : "", k->nan ? k->nan : "");
   }
 }
 
@@ -282,6 +282,14 @@ void pmp_config_print(const struct pmp_config *c, FILE *out) {
 }
 
 void pmp_config_print_markdown(FILE *out) {
+  fputs("# Configuration\n\nMade from the program itself: `pmpod --print-reference`. `pmpod "
+        "--print-defaults` prints the "
+        "same as a commented YAML file,\n`pmpod --check-config FILE` checks one, `--set "
+        "section.key=value` changes one "
+        "key. Keys marked live can change while the run goes on:\n`pmpoctl set KEY VALUE`, or "
+        "SIGHUP after the file was "
+        "edited.\n",
+        out);
   size_t count = 0;
   const struct pmp_config_key *keys = pmp_config_keys(&count);
   const char *section = "";

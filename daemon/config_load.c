@@ -40,7 +40,8 @@ struct loader {
 static const cyaml_schema_value_t list_entry = {
     .type = CYAML_FLOAT, .flags = CYAML_FLAG_DEFAULT, .data_size = sizeof(double)};
 
-static void add_choices(struct loader *l, const char *choices, int64_t base, cyaml_schema_value_t *v) {
+static void add_choices(struct loader *l, const char *choices, int64_t base,
+                        cyaml_schema_value_t *v) {
   v->type = CYAML_ENUM;
   v->flags |= CYAML_FLAG_STRICT;
   v->enumeration.strings = &l->strval[l->strvals];
@@ -162,7 +163,8 @@ static enum pmp_err explain(const struct loader *l, const char *path, cyaml_err_
                             in ? in->key[i]->key : l->section[i].name);
     }
   }
-  for (size_t i = 0; in && err != CYAML_ERR_INVALID_KEY && i < in->count; i++) { /* the key whose value it was */
+  for (size_t i = 0; in && err != CYAML_ERR_INVALID_KEY && i < in->count;
+       i++) { /* the key whose value it was */
     char needle[80], range[PMP_CONFIG_TEXT_MAX];
     snprintf(needle, sizeof needle, "field '%s'", in->key[i]->key);
     if (!strstr(l->log, needle)) continue;

@@ -1,4 +1,5 @@
-/* The learner's start and its checkpoints. The daemon's own part of a checkpoint ("context") is a small JSON object. */
+/* The learner's start and its checkpoints. The daemon's own part of a checkpoint ("context") is a
+ * small JSON object. */
 #include "daemon/learn_internal.h"
 
 #include <inttypes.h>
@@ -14,14 +15,16 @@ static char *context_write(struct pmp_learn *l, const struct pmp_replay_stats *r
   pmp_limiter_get(l->config.limiter, &lim);
   struct pmp_trainer_live live;
   pmp_trainer_live_get(l->trainer, &live);
-  json_t *root = json_pack(
-      "{s:i, s:I, s:I, s:I, s:f, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:I}}", "format", CONTEXT_FORMAT, "commit",
-      (json_int_t)l->commit, "first_commit", (json_int_t)(ring->first_commit ? ring->first_commit : l->commit + 1),
-      "env_steps", (json_int_t)l->env_steps, "debt", lim.d, "samples_per_insert", lim.spi, "arrived",
-      (json_int_t)lim.arrived, "live", "lr", (double)live.lr, "critic_lr", (double)live.critic_lr, "alpha",
-      (double)live.alpha, "beta_0", (double)live.beta[0], "beta_1", (double)live.beta[1], "refresh_period",
-      (json_int_t)live.refresh_period);
-  char *text = root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
+  json_t *root =
+      json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:I}}", "format",
+                CONTEXT_FORMAT, "commit", (json_int_t)l->commit, "first_commit",
+                (json_int_t)(ring->first_commit ? ring->first_commit : l->commit + 1), "env_steps",
+                (json_int_t)l->env_steps, "debt", lim.d, "samples_per_insert", lim.spi, "arrived",
+                (json_int_t)lim.arrived, "live", "lr", (double)live.lr, "critic_lr",
+                (double)live.critic_lr, "alpha", (double)live.alpha, "beta_0", (double)live.beta[0],
+                "beta_1", (double)live.beta[1], "refresh_period", (json_int_t)live.refresh_period);
+  char *text =
+      root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(root);
   return text;
 }
@@ -38,15 +41,16 @@ static enum pmp_err context_read(const char *text, struct context *c, struct pmp
   if (!root) return pmp_fail(msg, PMP_ECORRUPT, "checkpoint's context: %s", je.text);
   json_int_t format = 0, commit = 0, first = 0, env = 0, arrived = 0, refresh = 0;
   double lr = 0, critic_lr = 0, alpha = 0, beta0 = 0, beta1 = 0;
-  const int rc = json_unpack_ex(root, &je, 0, "{s:I, s:I, s:I, s:I, s:F, s:F, s:I, s:{s:F, s:F, s:F, s:F, s:F, s:I}}",
-                                "format", &format, "commit", &commit, "first_commit", &first, "env_steps", &env,
-                                "debt", &c->debt, "samples_per_insert", &c->spi, "arrived", &arrived, "live", "lr",
-                                &lr, "critic_lr", &critic_lr, "alpha", &alpha, "beta_0", &beta0, "beta_1", &beta1,
-                                "refresh_period", &refresh);
+  const int rc = json_unpack_ex(
+      root, &je, 0, "{s:I, s:I, s:I, s:I, s:F, s:F, s:I, s:{s:F, s:F, s:F, s:F, s:F, s:I}}",
+      "format", &format, "commit", &commit, "first_commit", &first, "env_steps", &env, "debt",
+      &c->debt, "samples_per_insert", &c->spi, "arrived", &arrived, "live", "lr", &lr, "critic_lr",
+      &critic_lr, "alpha", &alpha, "beta_0", &beta0, "beta_1", &beta1, "refresh_period", &refresh);
   json_decref(root);
   if (rc != 0) return pmp_fail(msg, PMP_ECORRUPT, "checkpoint's context: %s", je.text);
   if (format != CONTEXT_FORMAT) {
-    return pmp_fail(msg, PMP_EUNAVAILABLE, "checkpoint's context has format %d, this program reads %d", (int)format,
+    return pmp_fail(msg, PMP_EUNAVAILABLE,
+                    "checkpoint's context has format %d, this program reads %d", (int)format,
                     CONTEXT_FORMAT);
   }
   c->commit = (uint64_t)commit;
@@ -71,7 +75,8 @@ static enum pmp_err list_kept(struct pmp_learn *l, struct pmp_errmsg *msg) {
   for (size_t i = 0; rows && i < count; i++) {
     const struct pmp_store_checkpoint_row *old = NULL;
     for (uint32_t k = 0; k < l->kept_count; k++) {
-      if (l->kept[k].step == info[i].step && strcmp(l->kept[k].hash, info[i].hash) == 0) old = &l->kept[k];
+      if (l->kept[k].step == info[i].step && strcmp(l->kept[k].hash, info[i].hash) == 0)
+        old = &l->kept[k];
     }
     if (old) {
       rows[n++] = *old;
@@ -126,7 +131,8 @@ enum pmp_err pmp_learn_save(struct pmp_learn *l, struct pmp_errmsg *msg) {
   l->save_ns = pmp_clock_mono(&l->config.clock);
   l->save_step = pmp_trainer_steps(l->trainer);
   if (err == PMP_OK) {
-    err = pmp_checkpoint_prune(l->config.fs, l->config.checkpoint_dir, (uint32_t)l->config.config->checkpoint.keep, msg);
+    err = pmp_checkpoint_prune(l->config.fs, l->config.checkpoint_dir,
+                               (uint32_t)l->config.config->checkpoint.keep, msg);
   }
   if (err == PMP_OK) err = list_kept(l, msg);
   pthread_mutex_lock(&l->lock);
@@ -148,18 +154,20 @@ void pmp_learn_save_if_due(struct pmp_learn *l) {
   const uint64_t seconds = l->config.config->checkpoint.period_s;
   if (l->faulted || step == l->save_step) return; /* a guard that fired keeps the last good one */
   const bool by_step = every > 0 && step >= l->save_step + every;
-  const bool by_time =
-      seconds > 0 && pmp_clock_mono(&l->config.clock) - l->save_ns >= (int64_t)(seconds * 1000000000u);
+  const bool by_time = seconds > 0 && pmp_clock_mono(&l->config.clock) - l->save_ns >=
+                                          (int64_t)(seconds * 1000000000u);
   if (!by_step && !by_time) return;
   struct pmp_errmsg msg = {{0}};
   if (pmp_learn_save(l, &msg) != PMP_OK) {
-    pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-SAVE", "step=%" PRIu64 " reason=\"%s\"", step, msg.text);
+    pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-SAVE", "step=%" PRIu64 " reason=\"%s\"",
+                  step, msg.text);
   }
 }
 
 static void bad_checkpoint(void *ctx, const char *path, const char *why) {
   struct pmp_learn *l = ctx;
-  pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-CHECKPOINT-BAD", "path=%s reason=\"%s\"", path, why);
+  pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-CHECKPOINT-BAD", "path=%s reason=\"%s\"", path,
+                why);
   char detail[512];
   snprintf(detail, sizeof detail, "{\"path\": \"%.200s\", \"reason\": \"%.200s\"}", path, why);
   pmp_learn_event(l, "checkpoint_bad", detail);
@@ -175,8 +183,8 @@ static enum pmp_err on_entry(void *ctx, const struct pmp_entry *e, struct pmp_er
   if (atomic_load(&f->l->abandon)) return pmp_fail(msg, PMP_ECLOSED, "stopped while loading");
   const enum pmp_err err = pmp_learn_stored(f->l, e, f->filling, msg);
   if (err == PMP_EINVALID) { /* it was refused when it came, too, and the run went on */
-    pmp_log_write(f->l->config.log, PMP_LOG_ERROR, "PMP-LEARN-ENTRY", "commit=%" PRIu64 " reason=\"%s\"", e->commit,
-                  msg->text);
+    pmp_log_write(f->l->config.log, PMP_LOG_ERROR, "PMP-LEARN-ENTRY",
+                  "commit=%" PRIu64 " reason=\"%s\"", e->commit, msg->text);
     if (!f->filling) f->l->commit = e->commit;
   } else if (err != PMP_OK) {
     return err;
@@ -198,20 +206,23 @@ static enum pmp_err check_fingerprint(struct pmp_learn *l, const struct pmp_chec
   pmp_trainer_fingerprint(l->trainer, mine);
   if (strcmp(mine, info->fingerprint) == 0) return PMP_OK;
   if (!l->config.config->run.lockstep) {
-    pmp_log_write(l->config.log, PMP_LOG_INFO, "PMP-LEARN-FINGERPRINT", "note=\"another machine, thread count or library\"");
+    pmp_log_write(l->config.log, PMP_LOG_INFO, "PMP-LEARN-FINGERPRINT",
+                  "note=\"another machine, thread count or library\"");
     return PMP_OK;
   }
   return pmp_fail(msg, PMP_ECONFLICT,
-                  "lockstep: %s was made on another processor model, thread count or library version; this run could not "
+                  "lockstep: %s was made on another processor model, thread count or library "
+                  "version; this run could not "
                   "go on bit for bit (set run.lockstep: false to resume all the same)",
                   info->path);
 }
 
-static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool *found, struct pmp_errmsg *msg) {
+static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool *found,
+                                    struct pmp_errmsg *msg) {
   struct pmp_checkpoint_info info;
   char *text = NULL;
-  enum pmp_err err = pmp_checkpoint_load(l->config.fs, l->config.checkpoint_dir, l->trainer, &text, &info,
-                                         bad_checkpoint, l, msg);
+  enum pmp_err err = pmp_checkpoint_load(l->config.fs, l->config.checkpoint_dir, l->trainer, &text,
+                                         &info, bad_checkpoint, l, msg);
   *found = err == PMP_OK;
   if (err == PMP_ENOTFOUND) return PMP_OK;
   if (err == PMP_OK) err = context_read(text, c, msg);
@@ -219,16 +230,18 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   if (err == PMP_OK) err = pmp_trainer_live_set(l->trainer, &c->live, msg);
   free(text);
   if (err != PMP_OK) return err;
-  pmp_limiter_restore(l->config.limiter, c->debt, c->spi, pmp_config_tolerance(l->config.config, c->spi), c->arrived);
+  pmp_limiter_restore(l->config.limiter, c->debt, c->spi,
+                      pmp_config_tolerance(l->config.config, c->spi), c->arrived);
   l->commit = c->commit;
   l->env_steps = c->env_steps;
   l->save_step = info.step;
-  pmp_log_write(l->config.log, PMP_LOG_INFO, "PMP-LEARN-RESUME", "checkpoint=%s step=%" PRIu64 " commit=%" PRIu64, info.path,
-                info.step, c->commit);
+  pmp_log_write(l->config.log, PMP_LOG_INFO, "PMP-LEARN-RESUME",
+                "checkpoint=%s step=%" PRIu64 " commit=%" PRIu64, info.path, info.step, c->commit);
   return PMP_OK;
 }
 
-static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool resumed, struct pmp_errmsg *msg) {
+static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool resumed,
+                              struct pmp_errmsg *msg) {
   struct pmp_reader *reader = NULL;
   PMP_TRY(pmp_reader_open(&reader, l->config.store_path, NULL, msg));
   enum pmp_err err = PMP_OK;
@@ -245,7 +258,8 @@ static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool
     err = pmp_reader_entries(reader, c->first_commit, c->commit, on_entry, &f, msg);
     if (err != PMP_OK) goto out;
     pmp_learn_count_trainable(l);
-    if (l->config.config->run.lockstep) err = pmp_learn_catch_up(l, msg); /* what entry `commit` still owes */
+    if (l->config.config->run.lockstep)
+      err = pmp_learn_catch_up(l, msg); /* what entry `commit` still owes */
     from = c->commit + 1;
   } else if (!l->config.config->run.lockstep) {
     err = pmp_reader_window(reader, l->config.config->learner.capacity, &from, msg);

@@ -168,7 +168,7 @@ static bool read_dtype(const json_t *value, enum pmp_st_dtype *out) {
 
 static enum pmp_err read_tensor(const char *name, const json_t *value, const unsigned char *data,
                                 size_t size, struct pmp_st_tensor *t, struct pmp_errmsg *msg) {
-  if (strlen(name) >= PMP_ST_NAME_MAX)
+  if (name[0] == '\0' || strlen(name) >= PMP_ST_NAME_MAX)
     return pmp_fail(msg, PMP_ECORRUPT, "safetensors: a name of %zu bytes", strlen(name));
   memcpy(t->name, name, strlen(name) + 1);
   if (!json_is_object(value) || json_object_size(value) != 3 ||
@@ -219,6 +219,18 @@ static enum pmp_err check_cover(struct pmp_st_file *f, const unsigned char *data
   if (end != data + size)
     return pmp_fail(msg, PMP_ECORRUPT, "safetensors: %zu bytes belong to no tensor",
                     (size_t)(data + size - end));
+  return PMP_OK;
+}
+
+/* The header's length moves them all: where they are in the file counts, too. */
+static enum pmp_err check_aligned(const struct pmp_st_file *f, const unsigned char *file,
+                                  struct pmp_errmsg *msg) {
+  for (size_t i = 0; i < f->tensors; i++) {
+    const size_t at = (size_t)((const unsigned char *)f->tensor[i].data - file);
+    if (at % dtypes[f->tensor[i].dtype].bytes != 0)
+      return pmp_fail(msg, PMP_ECORRUPT, "safetensors: \"%s\" is not aligned in the file",
+                      f->tensor[i].name);
+  }
   return PMP_OK;
 }
 
@@ -273,6 +285,7 @@ enum pmp_err pmp_st_parse(struct pmp_st_file *f, const void *data, size_t size,
     goto out;
   }
   err = read_tensors(f, bytes + PREFIX + length, size - PREFIX - (size_t)length, msg);
+  if (err == PMP_OK) err = check_aligned(f, bytes, msg);
 out:
   if (err != PMP_OK) pmp_st_fini(f);
   return err;

@@ -1,5 +1,5 @@
-/* safetensors files. An input that begins with '{' is a header without its length, up to its last
- * '}', and the tensors' bytes: so that changes of the text need not guess the length. */
+/* safetensors files. An input that begins with '{' is a header without length and padding, up to
+ * its last '}', and the tensors' bytes: so that changes of the text need not guess the length. */
 #include "policy/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -77,13 +77,16 @@ static void feed(const unsigned char *data, size_t size) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   feed(data, size);
   if (size == 0 || data[0] != '{') return 0;
-  uint64_t length = size;
-  while (data[length - 1] != '}' && length > 1) length--;
-  unsigned char *file = malloc(sizeof length + size);
+  size_t text = size;
+  while (data[text - 1] != '}' && text > 1) text--;
+  const uint64_t length = (text + 7) / 8 * 8;
+  unsigned char *file = malloc(sizeof length + (size_t)length + size - text);
   FUZZ_CHECK(file != NULL, "no memory");
   memcpy(file, &length, sizeof length);
-  memcpy(file + sizeof length, data, size);
-  feed(file, sizeof length + size);
+  memset(file + sizeof length, ' ', (size_t)length);
+  memcpy(file + sizeof length, data, text);
+  memcpy(file + sizeof length + length, data + text, size - text);
+  feed(file, sizeof length + (size_t)length + size - text);
   free(file);
   return 0;
 }

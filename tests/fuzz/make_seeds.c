@@ -235,7 +235,10 @@ static void safetensors(struct seeds *s) {
   for (size_t i = 0; i < 4; used += tensor[i++].bytes)
     memcpy(file + used, tensor[i].data, tensor[i].bytes);
   keep(s, "safetensors", "file", file, used);
-  keep(s, "safetensors", "text", file + sizeof(uint64_t), used - sizeof(uint64_t));
+  size_t text = size;
+  while (file[text - 1] == ' ') text--;
+  memmove(file + text, file + size, used - size);
+  keep(s, "safetensors", "text", file + sizeof(uint64_t), text - sizeof(uint64_t) + used - size);
   free(header);
 }
 
