@@ -184,7 +184,7 @@ static enum pmp_err open_world(struct world *w, struct pmp_errmsg *msg) {
   PMP_TRY(daemon_client(&w->daemon, PMP_ROLE_OBSERVER, "bench", NULL, &w->desk, msg));
   for (int i = 0; i < ACTORS; i++) {
     struct actor *a = &w->actor[i];
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "bench-%d", i);
     a->go = &w->go;
     a->end = &w->end;

@@ -35,7 +35,7 @@ static enum pmp_err send_all(const struct daemon *d, struct pmp_errmsg *msg) {
   struct recipe_rows rows[ACTORS];
   enum pmp_err err = PMP_OK;
   for (uint32_t i = 0; i < ACTORS; i++) {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "bench-%u", i);
     recipe_rows_init(&rows[i], 5, 1, i);
     if (err == PMP_OK) err = daemon_client(d, PMP_ROLE_ACTOR, name, NULL, &actor[i], msg);
@@ -97,6 +97,7 @@ static void empty(const struct bench *b) {
     daemon_fresh_folder(dir, sizeof dir, "start_time");
     if (start_once(dir, &serving[i], &ready[i], &rows, &msg) != PMP_OK) {
       bench_missing(b, "start_time.empty", "s", "<=0.2", msg.text);
+      daemon_wipe(dir);
       return;
     }
   }

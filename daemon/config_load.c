@@ -179,7 +179,6 @@ static enum pmp_err take(struct pmp_config *c, const struct pmp_config_key *k,
   char path[96], text[PMP_CONFIG_TEXT_MAX];
   snprintf(path, sizeof path, "%s.%s", k->section, k->key);
   if (k->type == PMP_CONFIG_LIST) {
-    if (!slot->list.item && slot->list.count == 0) return PMP_OK;
     size_t used = 0;
     text[0] = '\0';
     for (unsigned i = 0; i < slot->list.count && used < sizeof text; i++) {
@@ -214,6 +213,23 @@ static enum pmp_err take(struct pmp_config *c, const struct pmp_config_key *k,
   return PMP_EINTERNAL;
 }
 
+static bool is_empty(const struct pmp_config_key *k, const union slot *slot) {
+  return k->type == PMP_CONFIG_LIST && slot->list.count == 0;
+}
+
+/* libcyaml gives a list without items no memory, as if it were not there. So: does the file still
+ * load when the key must be there? */
+static bool is_there(struct loader *l, const char *path, const cyaml_config_t *config,
+                     cyaml_schema_field_t *field) {
+  const enum cyaml_flag flags = field->value.flags;
+  cyaml_data_t *top = NULL;
+  field->value.flags = CYAML_FLAG_POINTER;
+  const bool there = cyaml_load_file(path, config, &l->root, &top, NULL) == CYAML_OK;
+  field->value.flags = flags;
+  cyaml_free(config, &l->root, top, 0);
+  return there;
+}
+
 enum pmp_err pmp_config_load(struct pmp_config *c, const char *path, struct pmp_errmsg *msg) {
   struct loader *l = calloc(1, sizeof *l);
   if (!l) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
@@ -237,8 +253,10 @@ enum pmp_err pmp_config_load(struct pmp_config *c, const char *path, struct pmp_
   }
   for (size_t s = 0; top && s < l->sections && err == PMP_OK; s++) {
     const union slot *slot = top[s];
-    for (size_t i = 0; slot && i < l->section[s].count && err == PMP_OK; i++) {
-      err = take(c, l->section[s].key[i], &slot[i], &detail);
+    struct section *in = &l->section[s];
+    for (size_t i = 0; slot && i < in->count && err == PMP_OK; i++) {
+      if (is_empty(in->key[i], &slot[i]) && !is_there(l, path, &config, &in->field[i])) continue;
+      err = take(c, in->key[i], &slot[i], &detail);
       if (err != PMP_OK) err = pmp_fail(msg, err, "%s: %s", path, detail.text);
     }
   }

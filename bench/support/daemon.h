@@ -117,6 +117,7 @@ static inline void daemon_exec(const struct daemon *d, const char *const *settin
   }
   argv[n] = NULL;
   execv(path, (char *const *)(uintptr_t)argv);
+  dprintf(2, "%s cannot be run\n", path);
   _exit(127);
 }
 

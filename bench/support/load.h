@@ -81,7 +81,7 @@ PMP_MUST_CHECK static inline enum pmp_err load_open(struct load *l, const char *
   PMP_TRY(daemon_client(&l->daemon, PMP_ROLE_OPERATOR, "bench", NULL, &l->operator_, msg));
   for (int i = 0; i < LOAD_ACTORS; i++) {
     struct load_actor *a = &l->actor[i];
-    char actor[16];
+    char actor[24];
     snprintf(actor, sizeof actor, "bench-%d", i);
     a->stop = &l->stop;
     recipe_rows_init(&a->rows, 5, 1, (uint32_t)i);

@@ -189,6 +189,17 @@ void test_pmpod_fix_ports(struct test_pmpod *d) {
   snprintf(d->fixed[1], sizeof d->fixed[1], "listen.data=tcp://127.0.0.1:%d", data);
 }
 
+pid_t test_spawn(const char *program, const char *const *argv, const char *log) {
+  const pid_t parent = getpid(), pid = fork();
+  assert_true(pid >= 0);
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
+  execv(program, (char *const *)(uintptr_t)argv);
+  _exit(127);
+}
+
 pid_t test_spawn_self(const char *const *argv, const char *log) {
   const char *all[32] = {"/proc/self/exe"};
   int n = 1;
@@ -196,14 +207,7 @@ pid_t test_spawn_self(const char *const *argv, const char *log) {
     assert_true(n < 31);
     all[n++] = argv[i];
   }
-  const pid_t parent = getpid(), pid = fork();
-  assert_true(pid >= 0);
-  if (pid > 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
-  if (getppid() != parent || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) _exit(126);
-  execv(all[0], (char *const *)(uintptr_t)all);
-  _exit(127);
+  return test_spawn(all[0], all, log);
 }
 
 void test_reap(pid_t pid) {

@@ -55,6 +55,8 @@ void test_pmpod_fix_ports(struct test_pmpod *d);
 /* Runs this very program again with these arguments (NULL at the end; argv[0] is put before),
  * killed with the test at the latest. */
 pid_t test_spawn_self(const char *const *argv, const char *log);
+/* The same of another program; argv is whole. */
+pid_t test_spawn(const char *program, const char *const *argv, const char *log);
 /* kill -9 and wait. */
 void test_reap(pid_t pid);
 
