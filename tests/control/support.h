@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "actors/control/env.h"
-#include "actors/control/replay.h"
+#include "actors/control/recording.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -63,9 +63,9 @@ static inline struct numbers recorded_numbers(const char *name) {
   size_t size = 0;
   if (source == NULL) fail_msg("set PMP_SOURCE to the source folder");
   snprintf(path.text, sizeof(path.text), "%s/tests/parity/control/data/%s.zst", source, name);
-  ASSERT_OK(fs->read_all(fs->self, path.text, PMP_REPLAY_BYTES_MAX, &packed, &size, &msg));
+  ASSERT_OK(fs->read_all(fs->self, path.text, PMP_RECORDING_BYTES_MAX, &packed, &size, &msg));
   unsigned long long unpacked = ZSTD_getFrameContentSize(packed, size);
-  assert_true(unpacked > 0 && unpacked <= PMP_REPLAY_BYTES_MAX);
+  assert_true(unpacked > 0 && unpacked <= PMP_RECORDING_BYTES_MAX);
   double *v = malloc((size_t)unpacked);
   assert_non_null(v);
   assert_true(ZSTD_decompress(v, (size_t)unpacked, packed, size) == unpacked);
@@ -73,10 +73,10 @@ static inline struct numbers recorded_numbers(const char *name) {
   return (struct numbers){v, (size_t)unpacked / sizeof(double)};
 }
 
-static inline void recorded_replay(struct pmp_replay *r, const char *name) {
+static inline void recorded_replay(struct pmp_recording *r, const char *name) {
   struct numbers n = recorded_numbers(name);
   struct pmp_errmsg msg = {{0}};
-  ASSERT_OK(pmp_replay_parse(r, n.v, n.count * sizeof(double), &msg));
+  ASSERT_OK(pmp_recording_parse(r, n.v, n.count * sizeof(double), &msg));
   free(n.v);
 }
 

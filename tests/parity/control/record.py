@@ -6,7 +6,7 @@ Needs dm_control==1.0.50 and mujoco==3.17.0 in a virtual environment, and the zs
     python3 -m venv VENV && VENV/bin/pip install mujoco==3.17.0 dm_control==1.0.50
     VENV/bin/python record.py data && zstd -19 --rm data/*.bin
 
-Two files a task, in the format of actors/control/replay.h: TASK.bin holds trajectories with random
+Two files a task, in the format of actors/control/recording.h: TASK.bin holds trajectories with random
 actions from explicit starts that were picked for their reward, TASK.starts.bin the starts (no
 steps) of seeds 0 to 5, first and second episode of each.
 """

@@ -1,4 +1,4 @@
-#include "actors/control/replay.h"
+#include "actors/control/recording.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ static bool to_count(double v, int low, int high, int *out) {
   return true;
 }
 
-static enum pmp_err read_header(struct pmp_replay *r, struct cursor *c, struct pmp_errmsg *msg) {
+static enum pmp_err read_header(struct pmp_recording *r, struct cursor *c, struct pmp_errmsg *msg) {
   static const char *const names[] = {"episodes", "steps", "nq",       "nv",
                                       "nu",       "nobs",  "substeps", "integrator"};
   static const int low[] = {1, 0, 1, 1, 1, 1, 1, 0};
@@ -60,7 +60,7 @@ static bool all_finite(const double *v, size_t n) {
   return true;
 }
 
-static enum pmp_err read_episode(const struct pmp_replay *r, struct pmp_replay_episode *ep,
+static enum pmp_err read_episode(const struct pmp_recording *r, struct pmp_recording_episode *ep,
                                  struct cursor *c, int number, struct pmp_errmsg *msg) {
   size_t rows = (size_t)r->steps + 1;
   double k = *take(c, 1);
@@ -82,11 +82,11 @@ static enum pmp_err read_episode(const struct pmp_replay *r, struct pmp_replay_e
   return PMP_OK;
 }
 
-enum pmp_err pmp_replay_parse(struct pmp_replay *r, const void *bytes, size_t size,
-                              struct pmp_errmsg *msg) {
+enum pmp_err pmp_recording_parse(struct pmp_recording *r, const void *bytes, size_t size,
+                                 struct pmp_errmsg *msg) {
   enum pmp_err err = PMP_OK;
   memset(r, 0, sizeof(*r));
-  if (size % sizeof(double) != 0 || size > PMP_REPLAY_BYTES_MAX)
+  if (size % sizeof(double) != 0 || size > PMP_RECORDING_BYTES_MAX)
     return pmp_fail(msg, PMP_EINVALID, "not a trajectory file: %zu bytes", size);
   size_t count = size / sizeof(double);
   r->values = malloc(size + sizeof(double));
@@ -111,22 +111,22 @@ enum pmp_err pmp_replay_parse(struct pmp_replay *r, const void *bytes, size_t si
     err = pmp_fail(msg, PMP_EINVALID, "trajectory file: %zu numbers too many",
                    (size_t)(c.end - c.at));
 out:
-  if (err != PMP_OK) pmp_replay_free(r);
+  if (err != PMP_OK) pmp_recording_free(r);
   return err;
 }
 
-enum pmp_err pmp_replay_read(struct pmp_replay *r, const struct pmp_fs *fs, const char *path,
-                             struct pmp_errmsg *msg) {
+enum pmp_err pmp_recording_read(struct pmp_recording *r, const struct pmp_fs *fs, const char *path,
+                                struct pmp_errmsg *msg) {
   void *bytes = NULL;
   size_t size = 0;
   memset(r, 0, sizeof(*r));
-  PMP_TRY(fs->read_all(fs->self, path, PMP_REPLAY_BYTES_MAX, &bytes, &size, msg));
-  enum pmp_err err = pmp_replay_parse(r, bytes, size, msg);
+  PMP_TRY(fs->read_all(fs->self, path, PMP_RECORDING_BYTES_MAX, &bytes, &size, msg));
+  enum pmp_err err = pmp_recording_parse(r, bytes, size, msg);
   free(bytes);
   return err;
 }
 
-void pmp_replay_free(struct pmp_replay *r) {
+void pmp_recording_free(struct pmp_recording *r) {
   free(r->values);
   free(r->episode);
   memset(r, 0, sizeof(*r));
@@ -141,7 +141,7 @@ void pmp_deviation_add(struct pmp_deviation *d, const double *a, const double *b
   }
 }
 
-static enum pmp_err check_fit(const struct pmp_replay *r, const struct pmp_env_model *em,
+static enum pmp_err check_fit(const struct pmp_recording *r, const struct pmp_env_model *em,
                               struct pmp_errmsg *msg) {
   const struct pmp_task *task = em->load.task;
   const mjModel *m = em->load.m;
@@ -167,7 +167,7 @@ static enum pmp_err check_fit(const struct pmp_replay *r, const struct pmp_env_m
   return PMP_OK;
 }
 
-static enum pmp_err apply_edits(const struct pmp_replay_episode *ep, mjModel *m,
+static enum pmp_err apply_edits(const struct pmp_recording_episode *ep, mjModel *m,
                                 struct pmp_errmsg *msg) {
   for (int i = 0; i < ep->edit_count; i++) {
     const double *edit = ep->edits + 3 * i;
@@ -183,9 +183,9 @@ static enum pmp_err apply_edits(const struct pmp_replay_episode *ep, mjModel *m,
   return PMP_OK;
 }
 
-static enum pmp_err run_episode(const struct pmp_replay *r, const struct pmp_replay_episode *ep,
-                                struct pmp_env *env, struct pmp_deviations *out,
-                                struct pmp_errmsg *msg) {
+static enum pmp_err run_episode(const struct pmp_recording *r,
+                                const struct pmp_recording_episode *ep, struct pmp_env *env,
+                                struct pmp_deviations *out, struct pmp_errmsg *msg) {
   const mjData *d = env->p.d;
   PMP_TRY(apply_edits(ep, env->p.m, msg));
   PMP_TRY(pmp_env_reset_to(env, ep->qpos, ep->qvel, NULL, msg));
@@ -201,8 +201,8 @@ static enum pmp_err run_episode(const struct pmp_replay *r, const struct pmp_rep
   return PMP_OK;
 }
 
-enum pmp_err pmp_replay_run(const struct pmp_replay *r, const struct pmp_env_model *em,
-                            struct pmp_deviations *out, struct pmp_errmsg *msg) {
+enum pmp_err pmp_recording_run(const struct pmp_recording *r, const struct pmp_env_model *em,
+                               struct pmp_deviations *out, struct pmp_errmsg *msg) {
   const struct pmp_env_options options = {.own_model = true};
   struct pmp_env *env = NULL;
   memset(out, 0, sizeof(*out));

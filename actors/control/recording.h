@@ -5,8 +5,8 @@
  * index, value) of cells of the model that are set before the start (enum pmp_field), actions N*nu,
  * qpos (N+1)*nq, qvel (N+1)*nv, observations (N+1)*nobs, rewards N+1. Row 0 is the start; its
  * reward means nothing. Everything here blocks on nothing but the file. */
-#ifndef PMP_CONTROL_REPLAY_H
-#define PMP_CONTROL_REPLAY_H
+#ifndef PMP_CONTROL_RECORDING_H
+#define PMP_CONTROL_RECORDING_H
 
 #include "actors/control/env.h"
 #include "base/err.h"
@@ -14,9 +14,9 @@
 
 #include <stddef.h>
 
-#define PMP_REPLAY_BYTES_MAX ((size_t)256 << 20)
+#define PMP_RECORDING_BYTES_MAX ((size_t)256 << 20)
 
-struct pmp_replay_episode {
+struct pmp_recording_episode {
   int edit_count;
   const double *edits;   /* [edit_count][3]: field, flat index, value */
   const double *actions; /* [steps][nu] */
@@ -26,21 +26,21 @@ struct pmp_replay_episode {
   const double *rewards; /* [steps + 1] */
 };
 
-struct pmp_replay {
+struct pmp_recording {
   int episodes, steps, nq, nv, nu, obs_dim, substeps, integrator;
-  double *values;                     /* owned */
-  struct pmp_replay_episode *episode; /* owned, [episodes] */
+  double *values;                        /* owned */
+  struct pmp_recording_episode *episode; /* owned, [episodes] */
 };
 
 /* Takes a file's bytes apart (they are copied). PMP_EINVALID says what is wrong and where;
  * PMP_ENOMEM. */
-PMP_MUST_CHECK enum pmp_err pmp_replay_parse(struct pmp_replay *r, const void *bytes, size_t size,
-                                             struct pmp_errmsg *msg);
-/* The same from a file of at most PMP_REPLAY_BYTES_MAX. */
-PMP_MUST_CHECK enum pmp_err pmp_replay_read(struct pmp_replay *r, const struct pmp_fs *fs,
-                                            const char *path, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_recording_parse(struct pmp_recording *r, const void *bytes,
+                                                size_t size, struct pmp_errmsg *msg);
+/* The same from a file of at most PMP_RECORDING_BYTES_MAX. */
+PMP_MUST_CHECK enum pmp_err pmp_recording_read(struct pmp_recording *r, const struct pmp_fs *fs,
+                                               const char *path, struct pmp_errmsg *msg);
 /* Safe on a zeroed struct and after a failure. */
-void pmp_replay_free(struct pmp_replay *r);
+void pmp_recording_free(struct pmp_recording *r);
 
 /* Largest |ours - recorded|, and the largest of it relative to the larger of the two magnitudes. */
 struct pmp_deviation {
@@ -53,9 +53,9 @@ struct pmp_deviations {
 /* Starts every episode from its recorded start, repeats its actions and compares each row.
  * PMP_EINVALID: the file is of another task or edits what the model does not have; PMP_ENONFINITE:
  * our physics diverged. */
-PMP_MUST_CHECK enum pmp_err pmp_replay_run(const struct pmp_replay *r,
-                                           const struct pmp_env_model *em,
-                                           struct pmp_deviations *out, struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_recording_run(const struct pmp_recording *r,
+                                              const struct pmp_env_model *em,
+                                              struct pmp_deviations *out, struct pmp_errmsg *msg);
 /* The largest deviation of a[n] from the recorded b[n], taken into *d. */
 void pmp_deviation_add(struct pmp_deviation *d, const double *a, const double *b, int n);
 
