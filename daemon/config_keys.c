@@ -142,7 +142,7 @@ static const struct pmp_config_key keys[] = {
     F(learner, samples_per_verdict, "32", 0, 1e6,
       "With judge people: rows trained on for each verdict."),
     U(learner, min_size, "1000", 1, 1e10, "Trainable rows before the first step."),
-    UL(learner, refresh_period, "100", 0, 1e12,
+    UL(learner, refresh_period, "100", 0, 4294967295,
        "Steps between refreshes of the reference; 0: only when asked."),
     U(learner, max_staleness, "0", 0, 1e9,
       "Outcomes judged by actors: refreshes after which a row is not trained on; 0: never."),

@@ -5,6 +5,7 @@
 #endif
 #include "daemon/learn_internal.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -43,10 +44,18 @@ void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err e
   pmp_learn_send(l, o);
 }
 
-void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *detail) {
+void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *key, const char *value,
+                     const char *reason) {
   struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_EVENT);
+  char cut[256]; /* at most six bytes each as JSON */
+  snprintf(cut, sizeof cut, "%.250s", reason);
+  json_t *detail = json_pack("{s:s, s:s}", key, value, "reason", cut);
+  char *text = detail ? json_dumps(detail, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
   snprintf(o->event, sizeof o->event, "%s", kind);
-  snprintf(o->detail, sizeof o->detail, "%s", detail);
+  snprintf(o->detail, sizeof o->detail, "%s",
+           text && strlen(text) < sizeof o->detail ? text : "{}");
+  free(text);
+  json_decref(detail);
   pmp_learn_send(l, o);
 }
 
@@ -211,10 +220,9 @@ static void stop_on_fault(struct pmp_learn *l, const char *why) {
   pmp_learn_state_set(l, PMP_LEARN_PAUSED, why);
   pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-GUARD", "step=%llu reason=\"%s\"",
                 (unsigned long long)pmp_trainer_steps(l->trainer), why);
-  char detail[512];
-  snprintf(detail, sizeof detail, "{\"step\": %llu, \"reason\": \"%.400s\"}",
-           (unsigned long long)pmp_trainer_steps(l->trainer), why);
-  pmp_learn_event(l, "guard", detail);
+  char step[24];
+  snprintf(step, sizeof step, "%llu", (unsigned long long)pmp_trainer_steps(l->trainer));
+  pmp_learn_event(l, "guard", "step", step, why);
 }
 
 static void one_step(struct pmp_learn *l) {
@@ -401,6 +409,7 @@ static void *learn_main(void *arg) {
   pin(l);
   struct pmp_errmsg msg = {{0}};
   const enum pmp_err err = pmp_learn_load(l, &msg);
+  enum pmp_err saved = PMP_OK;
   if (err != PMP_OK) {
     pmp_learn_fail(l, err, msg.text);
     void *item = NULL; /* stay to answer until the daemon stops */
@@ -423,12 +432,13 @@ static void *learn_main(void *arg) {
     pmp_learn_send(l, o);
     run(l);
     emit_metrics(l, true);
-    if (l->stopping && pmp_learn_save(l, &msg) != PMP_OK) {
+    if (l->stopping) saved = pmp_learn_save(l, &msg);
+    if (saved != PMP_OK) {
       pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-SAVE", "reason=\"%s\"", msg.text);
     }
   }
   pmp_learn_refresh_status(l, true);
-  if (l->stopping) pmp_learn_done(l, l->stopping, PMP_OK, NULL);
+  if (l->stopping) pmp_learn_done(l, l->stopping, saved, msg.text);
   return NULL;
 }
 

@@ -78,7 +78,7 @@ struct pmp_learn_out { /* malloc'd by the learner, freed by the loop */
   struct pmp_store_checkpoint_row *row; /* owned: all kept checkpoints */
   uint32_t rows;
   uint64_t window_commit;
-  char event[32], detail[512];
+  char event[32], detail[4096]; /* a JSON object */
 };
 
 enum pmp_learn_state {

@@ -43,7 +43,9 @@ void pmp_learn_send(struct pmp_learn *l, struct pmp_learn_out *out);
 struct pmp_learn_out *pmp_learn_out_new(enum pmp_out_kind kind);
 void pmp_learn_done(struct pmp_learn *l, struct pmp_learn_in *in, enum pmp_err err,
                     const char *text);
-void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *detail);
+/* {key: value, "reason": reason} for the audit. */
+void pmp_learn_event(struct pmp_learn *l, const char *kind, const char *key, const char *value,
+                     const char *reason);
 void pmp_learn_publish(struct pmp_learn *l);
 void pmp_learn_fail(struct pmp_learn *l, enum pmp_err err, const char *text);
 void pmp_learn_refresh_status(struct pmp_learn *l, bool now);

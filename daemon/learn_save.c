@@ -168,9 +168,7 @@ static void bad_checkpoint(void *ctx, const char *path, const char *why) {
   struct pmp_learn *l = ctx;
   pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-CHECKPOINT-BAD", "path=%s reason=\"%s\"", path,
                 why);
-  char detail[512];
-  snprintf(detail, sizeof detail, "{\"path\": \"%.200s\", \"reason\": \"%.200s\"}", path, why);
-  pmp_learn_event(l, "checkpoint_bad", detail);
+  pmp_learn_event(l, "checkpoint_bad", "path", path, why);
 }
 
 struct fill {
@@ -276,7 +274,10 @@ out:
 
 enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg) {
   pmp_learn_state_set(l, PMP_LEARN_LOADING, "reading checkpoint and store");
+  char above[sizeof l->checkpoint_dir + 4];
+  snprintf(above, sizeof above, "%s/..", l->config.checkpoint_dir);
   PMP_TRY(l->config.fs->make_dir(l->config.fs->self, l->config.checkpoint_dir, msg));
+  PMP_TRY(l->config.fs->sync_dir(l->config.fs->self, above, msg));
   struct context c = {0};
   bool resumed = false;
   PMP_TRY(load_checkpoint(l, &c, &resumed, msg));

@@ -132,6 +132,8 @@ static void learner_done(struct pmp_server *s, struct pmp_learn_out *o) {
     break;
   case PMP_LEARN_STOP:
     s->learner_stopped = true;
+    if (o->err != PMP_OK)
+      pmp_server_fatal(s, o->msg.text); /* whoever asked counts on a checkpoint */
     break;
   default:
     pmp_control_learned(s, in, o);
@@ -465,9 +467,18 @@ static void prepare(struct pmp_server *s) {
   s->started_ns = s->swept_ns = pmp_clock_mono(&s->clock);
 }
 
+/* The run's folder, and its name safe in the folder above. */
+static enum pmp_err make_run_dir(const char *dir, struct pmp_errmsg *msg) {
+  const struct pmp_fs *fs = pmp_fs_real();
+  char above[600];
+  snprintf(above, sizeof above, "%s/..", dir);
+  PMP_TRY(fs->make_dir(fs->self, dir, msg));
+  return fs->sync_dir(fs->self, above, msg);
+}
+
 static enum pmp_err open_parts(struct pmp_server *s, struct pmp_errmsg *msg) {
   PMP_TRY(check_listen(s, msg));
-  PMP_TRY(pmp_fs_real()->make_dir(pmp_fs_real()->self, s->dir, msg));
+  PMP_TRY(make_run_dir(s->dir, msg));
   if (sodium_init() < 0) return pmp_fail(msg, PMP_EINTERNAL, "libsodium does not start");
   PMP_TRY(open_loop(s, msg));
   PMP_TRY(open_store(s, msg));

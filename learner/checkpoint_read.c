@@ -52,6 +52,7 @@ static enum pmp_err read_manifest(const struct pmp_fs *fs, const char *path,
   const char *hash = NULL, *fingerprint = NULL;
   if (json_unpack(out->manifest, "{s:I,s:I,s:{s:s},s:s}", "format", &format, "step", &step, "state",
                   "hash", &hash, "fingerprint", &fingerprint) != 0 ||
+      step < 0 || !json_is_object(json_object_get(out->manifest, "context")) ||
       strlen(hash) != sizeof info->hash - 1 || strlen(fingerprint) != sizeof info->fingerprint - 1)
     return pmp_fail(msg, PMP_ECORRUPT, PMP_CHECKPOINT_MANIFEST " lacks a field");
   if (format != PMP_CHECKPOINT_FORMAT)

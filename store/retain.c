@@ -7,7 +7,7 @@
 
 /* Pages given back at a time, and from how many free ones on. */
 #define SHRINK_PAGES "256"
-#define SHRINK_FREE_MIN 1024
+#define SHRINK_FREE_MIN 512
 
 static bool over(uint64_t value, uint64_t capacity, uint64_t slack) {
   return capacity != 0 && value > capacity + slack;

@@ -9,7 +9,7 @@
 #include "store/db.h"
 
 #define PMP_SCHEMA_VERSION 3
-#define PMP_SCHEMA_PAGE_BYTES 8192
+#define PMP_SCHEMA_PAGE_BYTES 16384
 
 /* PMP_OK for an empty file and for ours of a version that this build knows; PMP_ECORRUPT for
  * another program's file, PMP_EUNAVAILABLE for one of a newer version. Writes nothing. *version: 0

@@ -60,7 +60,10 @@ static inline void recipe_cartpole(struct pmp_trainer_config *t) {
   recipe_sizes(t, 5, 1);
   recipe_widths(t->policy.hidden, &t->policy.hidden_count, 128, 128, 0);
   recipe_widths(t->critic.hidden, &t->critic.hidden_count, 256, 256, 0);
-  t->value_samples = 4;
+  t->batch = 128;
+  t->value_samples = 1;
+  t->policy.init_std = 1.0F;
+  t->policy_optim.lr = t->critic_optim.lr = 2e-3F;
 }
 
 /* humanoid: 67 observations, 21 actions, policy 256-256-256, critic 512-512-256, 20 actions for a
@@ -74,11 +77,20 @@ static inline void recipe_humanoid(struct pmp_trainer_config *t) {
 }
 
 /* The daemon's settings for the same (KEY=VALUE, NULL at the end). */
-static const char *const recipe_cartpole_settings[] = {
-    "spec.shape=trajectories", "spec.observation=[5]",     "spec.action_dim=1",
-    "label.judge=critic",      "policy.hidden=[128, 128]", "critic.hidden=[256, 256]",
-    "critic.value_samples=4",  "critic.lr=1e-3",           "optim.lr=1e-3",
-    "objective.beta_mean=1",   "objective.beta_std=100",   NULL};
+static const char *const recipe_cartpole_settings[] = {"spec.shape=trajectories",
+                                                       "spec.observation=[5]",
+                                                       "spec.action_dim=1",
+                                                       "label.judge=critic",
+                                                       "policy.hidden=[128, 128]",
+                                                       "critic.hidden=[256, 256]",
+                                                       "critic.value_samples=1",
+                                                       "critic.lr=2e-3",
+                                                       "optim.lr=2e-3",
+                                                       "objective.beta_mean=1",
+                                                       "objective.beta_std=100",
+                                                       "learner.batch=128",
+                                                       "policy.init_std=1",
+                                                       NULL};
 
 enum { RECIPE_CHUNK = 1000, RECIPE_EPISODE = 1000 };
 

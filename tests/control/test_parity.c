@@ -5,7 +5,7 @@
 #define SEEDS 6
 #define STARTS_EACH 2
 
-static void read_recorded(struct pmp_replay *r, const char *task, const char *suffix) {
+static void read_recorded(struct pmp_recording *r, const char *task, const char *suffix) {
   char name[64];
   snprintf(name, sizeof(name), "%s%s", task, suffix);
   recorded_replay(r, name);
@@ -15,19 +15,19 @@ static void read_recorded(struct pmp_replay *r, const char *task, const char *su
 static void check_trajectories(const struct pmp_env_model *em) {
   const char *name = em->load.task->name;
   struct pmp_errmsg msg = {{0}};
-  struct pmp_replay r;
+  struct pmp_recording r;
   struct pmp_deviations dev;
   memset(&dev, 0xff, sizeof(dev)); /* NaN */
   read_recorded(&r, name, ".bin");
   assert_true(r.steps >= 200);
-  ASSERT_OK(pmp_replay_run(&r, em, &dev, &msg));
+  ASSERT_OK(pmp_recording_run(&r, em, &dev, &msg));
   print_message("%-24s qpos %g qvel %g observation %.1e reward %.1e\n", name, dev.qpos.absolute,
                 dev.qvel.absolute, dev.observation.absolute, dev.reward.absolute);
   assert_true(dev.qpos.absolute == 0.0 && dev.qpos.relative == 0.0);
   assert_true(dev.qvel.absolute == 0.0 && dev.qvel.relative == 0.0);
   assert_true(dev.observation.absolute <= 1e-12);
   assert_true(dev.reward.absolute <= 1e-12);
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
 }
 
 static double cell(const struct pmp_env *env, const double *edit) {
@@ -39,8 +39,8 @@ static double cell(const struct pmp_env *env, const double *edit) {
 
 /* Angles that go through libm (manipulator) may differ in the last bit: `within` is 0 for all
  * others. */
-static void check_start(struct pmp_env *env, const struct pmp_replay *r,
-                        const struct pmp_replay_episode *ep, double within) {
+static void check_start(struct pmp_env *env, const struct pmp_recording *r,
+                        const struct pmp_recording_episode *ep, double within) {
   struct pmp_errmsg msg = {{0}};
   struct pmp_deviation state = {0}, obs = {0}, edits = {0};
   ASSERT_OK(pmp_env_reset(env, NULL, &msg));
@@ -61,7 +61,7 @@ static void check_starts(const struct pmp_env_model *em) {
   const double within = strncmp(name, "manipulator", 11) == 0 ? 1e-15 : 0.0;
   const struct pmp_env_options options = {.seed = 1};
   struct pmp_errmsg msg = {{0}};
-  struct pmp_replay r;
+  struct pmp_recording r;
   read_recorded(&r, name, ".starts.bin");
   assert_int_equal(r.episodes, SEEDS * STARTS_EACH);
   for (uint32_t seed = 0; seed < SEEDS; seed++) {
@@ -75,7 +75,7 @@ static void check_starts(const struct pmp_env_model *em) {
       check_start(env, &r, &r.episode[STARTS_EACH * seed + e], within);
     pmp_env_free(env);
   }
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
 }
 
 static void test_all_tasks(void **state) {

@@ -5,11 +5,11 @@
 
 static void expect_refused(const double *v, size_t size, const char *why) {
   struct pmp_errmsg msg = {{0}};
-  struct pmp_replay r;
-  assert_int_equal(pmp_replay_parse(&r, v, size, &msg), PMP_EINVALID);
+  struct pmp_recording r;
+  assert_int_equal(pmp_recording_parse(&r, v, size, &msg), PMP_EINVALID);
   if (strstr(msg.text, why) == NULL) fail_msg("\"%s\" does not say \"%s\"", msg.text, why);
   assert_null(r.values);
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
 }
 
 /* With number i set to `value`, the file is refused for this reason. */
@@ -25,10 +25,10 @@ static void test_malformed_files(void **state) {
   struct numbers b = recorded_numbers("cartpole_swingup.bin");
   size_t size = b.count * sizeof(double);
   struct pmp_errmsg msg = {{0}};
-  struct pmp_replay r;
-  ASSERT_OK(pmp_replay_parse(&r, b.v, size, &msg));
+  struct pmp_recording r;
+  ASSERT_OK(pmp_recording_parse(&r, b.v, size, &msg));
   assert_true(r.episodes == 2 && r.steps == 200 && r.nq == 2 && r.obs_dim == 5);
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
   expect_refused(b.v, 0, "not a trajectory file");
   expect_refused(b.v, size - 3, "not a trajectory file");
   expect_refused(b.v, 72, "not a trajectory file");
@@ -54,14 +54,14 @@ static void test_malformed_files(void **state) {
 static enum pmp_err run_changed(struct numbers b, size_t i, double value,
                                 struct pmp_deviations *dev, struct pmp_errmsg *msg) {
   struct pmp_env_model em;
-  struct pmp_replay r;
+  struct pmp_recording r;
   double old = b.v[i];
   load_task(&em, "cartpole_swingup");
   b.v[i] = value;
-  assert_int_equal(pmp_replay_parse(&r, b.v, b.count * sizeof(double), msg), PMP_OK);
+  assert_int_equal(pmp_recording_parse(&r, b.v, b.count * sizeof(double), msg), PMP_OK);
   b.v[i] = old;
-  enum pmp_err err = pmp_replay_run(&r, &em, dev, msg);
-  pmp_replay_free(&r);
+  enum pmp_err err = pmp_recording_run(&r, &em, dev, msg);
+  pmp_recording_free(&r);
   pmp_env_model_free(&em);
   return err;
 }
@@ -93,12 +93,12 @@ static void test_files_of_other_tasks(void **state) {
   struct pmp_errmsg msg = {{0}};
   struct pmp_deviations dev;
   struct pmp_env_model em;
-  struct pmp_replay r;
+  struct pmp_recording r;
   load_task(&em, "cartpole_swingup");
   recorded_replay(&r, "cheetah_run.bin");
-  assert_int_equal(pmp_replay_run(&r, &em, &dev, &msg), PMP_EINVALID);
+  assert_int_equal(pmp_recording_run(&r, &em, &dev, &msg), PMP_EINVALID);
   assert_non_null(strstr(msg.text, "nq is 9 there and 2 here"));
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
   pmp_env_model_free(&em);
 }
 
@@ -109,7 +109,7 @@ static void test_model_edits(void **state) {
   struct pmp_errmsg msg = {{0}};
   struct pmp_deviations dev;
   struct pmp_env_model em;
-  struct pmp_replay r;
+  struct pmp_recording r;
   load_task(&em, "cartpole_swingup");
   const double damping = em.load.m->dof_damping[0];
   /* One edit before the first episode of the file, and that episode only. */
@@ -131,12 +131,12 @@ static void test_model_edits(void **state) {
     v[11] = edits[i].field;
     v[12] = edits[i].index;
     v[13] = edits[i].value;
-    ASSERT_OK(pmp_replay_parse(&r, v, count * sizeof(double), &msg));
-    assert_int_equal(pmp_replay_run(&r, &em, &dev, &msg), edits[i].err);
+    ASSERT_OK(pmp_recording_parse(&r, v, count * sizeof(double), &msg));
+    assert_int_equal(pmp_recording_run(&r, &em, &dev, &msg), edits[i].err);
     if (edits[i].err == PMP_OK)
       assert_true(dev.qpos.absolute > 0.0); /* a stiffer cart goes elsewhere */
     assert_true(em.load.m->dof_damping[0] == damping);
-    pmp_replay_free(&r);
+    pmp_recording_free(&r);
   }
   free(v);
   free(b.v);
@@ -147,17 +147,17 @@ static void test_files_on_disk(void **state) {
   (void)state;
   struct numbers n = recorded_numbers("cartpole_swingup.bin");
   struct pmp_errmsg msg = {{0}};
-  struct pmp_replay r;
+  struct pmp_recording r;
   char path[] = "/tmp/pmp-replay-XXXXXX";
   int fd = mkstemp(path);
   size_t size = n.count * sizeof(double);
   assert_true(fd >= 0 && write(fd, n.v, size) == (ssize_t)size);
   close(fd);
-  ASSERT_OK(pmp_replay_read(&r, pmp_fs_real(), path, &msg));
+  ASSERT_OK(pmp_recording_read(&r, pmp_fs_real(), path, &msg));
   assert_true(r.episodes == 2 && r.episode[1].rewards[r.steps] == n.v[n.count - 1]);
-  pmp_replay_free(&r);
+  pmp_recording_free(&r);
   assert_int_equal(unlink(path), 0);
-  assert_int_equal(pmp_replay_read(&r, pmp_fs_real(), path, &msg), PMP_ENOTFOUND);
+  assert_int_equal(pmp_recording_read(&r, pmp_fs_real(), path, &msg), PMP_ENOTFOUND);
   free(n.v);
 }
 

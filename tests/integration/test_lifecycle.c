@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -267,6 +268,28 @@ static void expect_clean(const char *const *argv) {
   if (test_pmpod_run(out, sizeof out, argv) != 0) fail_msg("%s", out);
 }
 
+/* An event of this kind is in the audit, its detail a JSON object with this text in it. */
+static void expect_json_event(struct small_run *s, const char *kind, const char *key,
+                              const char *part) {
+  struct pmp_request q = {.verb = PMP_VERB_EVENTS, .u.events = {.after = UINT64_MAX, .count = 100}};
+  for (int waited = 0; waited < 5000; waited += 20) {
+    assert_int_equal(test_rpc_call(&s->observer, &q), PMP_OK);
+    const struct pmp_events_reply *e = &s->observer.reply.u.events;
+    for (uint32_t i = 0; i < e->count; i++) {
+      if (strcmp(e->event[i].kind, kind) != 0) continue;
+      json_t *detail = json_loads(e->event[i].detail, 0, NULL);
+      assert_true(json_is_object(detail));
+      const char *value = json_string_value(json_object_get(detail, key));
+      assert_non_null(value);
+      assert_non_null(strstr(value, part));
+      json_decref(detail);
+      return;
+    }
+    test_sleep_ms(20);
+  }
+  fail_msg("no event %s", kind);
+}
+
 static void check_names_what_is_damaged(void **state) {
   (void)state;
   struct small_run s;
@@ -306,6 +329,7 @@ static void check_names_what_is_damaged(void **state) {
   char *log = test_file_read(s.d.log, &size);
   assert_non_null(strstr(log, "PMP-CHECKPOINT-BAD"));
   free(log);
+  expect_json_event(&s, "checkpoint_bad", "reason", "manifest");
   small_run_disconnect(&s);
   test_pmpod_stop(&s.d);
 

@@ -494,6 +494,7 @@ static double chain_error(uint32_t atoms, int steps) {
       pmp_critic_values(&r.q, &r.compute, r.params, ROWS, 1, obs, act, &r.arena, values), PMP_OK);
   solve_chain(want);
   for (size_t i = 0; i < ROWS; i++) {
+    assert_true(isfinite(values[i])); /* fmax would pass over a NaN */
     worst = fmax(worst, fabs((double)values[i] - want[i / 2][i % 2]));
   }
   free(old);

@@ -139,6 +139,7 @@ static double train(const struct tabular *t, int steps) {
     double pi[BINS_MAX];
     softmax(head + x * t->dist.bins, t->dist.bins, pi);
     for (size_t i = 0; i < t->dist.bins; i++) {
+      assert_true(isfinite(pi[i])); /* fmax would pass over a NaN */
       worst = fmax(worst, fabs(pi[i] - t->want[x * t->dist.bins + i]));
     }
   }

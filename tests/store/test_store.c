@@ -386,7 +386,7 @@ static void test_only_our_files_are_opened(void **state) {
 /* A file of version 1, written by hand: what it holds is there after the steps that it lacks, and
  * they work. */
 static const char version_1[] =
-    "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
+    "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE counter(key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE TABLE actor(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;"
@@ -456,7 +456,7 @@ static void test_an_empty_file_becomes_a_store(void **state) {
   bench_close(b);
   unlink(b->path);
   exec_sql(b->path,
-           "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
+           "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL");
   bench_open(b);
   assert_int_equal(append(b, "a1", hello(b, "a1", 1), 1, "x", 1), 1);
   assert_clean(b->path, NULL);
