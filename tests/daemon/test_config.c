@@ -197,6 +197,20 @@ static void an_empty_file_changes_nothing_and_a_missing_one_is_said(void **state
   assert_non_null(strstr(msg.text, "/no/such/file.yaml"));
 }
 
+/* An empty list is a value, and not the same as no list. */
+static void an_empty_list_replaces_the_default(void **state) {
+  (void)state;
+  struct pmp_config c, defaults;
+  struct pmp_errmsg msg;
+  pmp_config_defaults(&defaults);
+  assert_true(defaults.policy.hidden.count > 0);
+  assert_int_equal(load(&c, "policy:\n  hidden: []\n", &msg), PMP_OK);
+  assert_int_equal(c.policy.hidden.count, 0);
+  assert_int_equal(c.critic.hidden.count, defaults.critic.hidden.count);
+  assert_int_equal(load(&c, "policy:\n  layer_norm: false\n", &msg), PMP_OK);
+  assert_int_equal(c.policy.hidden.count, defaults.policy.hidden.count);
+}
+
 static void a_mistyped_key_is_told_the_nearest(void **state) {
   (void)state;
   static const struct {
@@ -316,6 +330,7 @@ int main(void) {
       cmocka_unit_test(mistakes_name_file_line_and_what_is_allowed),
       cmocka_unit_test(large_numbers_and_powers_of_ten_are_exact),
       cmocka_unit_test(an_empty_file_changes_nothing_and_a_missing_one_is_said),
+      cmocka_unit_test(an_empty_list_replaces_the_default),
       cmocka_unit_test(a_mistyped_key_is_told_the_nearest),
       cmocka_unit_test(refused_values_change_nothing),
       cmocka_unit_test(what_holds_between_keys_is_checked),

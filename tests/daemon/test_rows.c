@@ -204,6 +204,35 @@ static void what_a_chunk_brings_is_counted(void **state) {
   assert_int_equal(pmp_rows_count(&c, true).labelled, 0);
 }
 
+static void what_the_ring_would_refuse_is_refused_first(void **state) {
+  (void)state;
+  enum { N = PMP_REPLAY_GROUP_MAX + 2 };
+  static uint32_t group[N];
+  static const uint64_t version[] = {1, UINT32_MAX, (uint64_t)UINT32_MAX + 1};
+  struct pmp_errmsg msg = {{0}};
+  struct pmp_chunk c = {.shape = PMP_SHAPE_OUTCOMES, .rows = 3, .groups = 1, .group = group};
+  assert_int_equal(pmp_rows_check(&c, 3, &msg), PMP_OK);
+  assert_int_equal(pmp_rows_check(&c, 2, &msg), PMP_EINVALID);
+  assert_true(msg.text[0] != 0);
+  group[2] = 1; /* two rows, one row */
+  assert_int_equal(pmp_rows_check(&c, 2, &msg), PMP_OK);
+  group[2] = 0;
+  c.rows = N - 2;
+  assert_int_equal(pmp_rows_check(&c, 1000000, &msg), PMP_OK);
+  c.rows = N - 1;
+  assert_int_equal(pmp_rows_check(&c, 1000000, &msg), PMP_EINVALID);
+  for (uint32_t i = 1; i < N; i++) group[i] = 1;
+  c.rows = N - 1;
+  assert_int_equal(pmp_rows_check(&c, 1000000, &msg), PMP_OK);
+  c.rows = N;
+  assert_int_equal(pmp_rows_check(&c, 1000000, &msg), PMP_EINVALID);
+  c = (struct pmp_chunk){.shape = PMP_SHAPE_TRAJECTORIES, .rows = 3, .version = version};
+  c.versions = 2;
+  assert_int_equal(pmp_rows_check(&c, 100, &msg), PMP_OK);
+  c.versions = 3;
+  assert_int_equal(pmp_rows_check(&c, 100, &msg), PMP_EINVALID);
+}
+
 static void the_promised_scratch_is_enough(void **state) {
   (void)state;
   struct pmp_spec spec = spec_of(3, 2, PMP_ACTION_BINS, 3);
@@ -250,6 +279,7 @@ int main(void) {
       cmocka_unit_test(bins_become_floats),
       cmocka_unit_test(single_values_of_a_trajectory_are_spread),
       cmocka_unit_test(what_a_chunk_brings_is_counted),
+      cmocka_unit_test(what_the_ring_would_refuse_is_refused_first),
       cmocka_unit_test(the_promised_scratch_is_enough),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Checkpoints: a resumed run is the uninterrupted one bit for bit, and a damaged checkpoint is
  * never taken. */
-#include "learner/checkpoint.h"
+#include "learner/checkpoint_folder.h"
 
 #include "tests/learner/trainer_world.h"
 
@@ -285,6 +285,23 @@ static void test_none_is_good(void **state) {
   pmp_trainer_close(t);
 }
 
+/* A manifest that hashes well but lacks the daemon's part: bad like any other, and no reason to
+ * stop looking. */
+static void test_without_context(void **state) {
+  struct pmp_checkpoint_info info[3];
+  char path[600], check[33];
+  struct pmp_trainer *t = three(*state, info);
+  snprintf(path, sizeof path, "%s/manifest.json", info[2].path);
+  json_t *manifest = json_load_file(path, 0, NULL);
+  assert_int_equal(json_object_del(manifest, "context"), 0);
+  assert_int_equal(pmp_checkpoint_manifest_check(manifest, check), PMP_OK);
+  json_object_set_new(manifest, "check", json_string(check));
+  assert_int_equal(json_dump_file(manifest, path, 0), 0);
+  json_decref(manifest);
+  expect_loaded(*state, t, 1, 1);
+  pmp_trainer_close(t);
+}
+
 /* A manifest that was moved to another checkpoint's folder does not pass for its own. */
 static void test_wrong_folder(void **state) {
   struct pmp_checkpoint_info info[3];
@@ -491,6 +508,7 @@ int main(void) {
                                      IN_FOLDER(test_same_bytes),
                                      IN_FOLDER(test_falls_back),
                                      IN_FOLDER(test_none_is_good),
+                                     IN_FOLDER(test_without_context),
                                      IN_FOLDER(test_wrong_folder),
                                      IN_FOLDER(test_other_networks),
                                      IN_FOLDER(test_list_verify_prune),

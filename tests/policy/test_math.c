@@ -48,7 +48,7 @@ static void tanh_is_accurate(void **state) {
 static void try_elu(float x, double *worst) {
   const float got = pmp_math_elu(x);
   if (x > 0) assert_true(got == x);
-  assert_false(isnan(got)); /* fmax would pass over it */
+  assert_true(got == got); /* fmax would pass over it */
   *worst = fmax(*worst, ulps(got, x > 0 ? (double)x : expm1((double)x)));
 }
 
@@ -68,12 +68,12 @@ static void exp_is_accurate(void **state) {
   double worst = 0;
   for (double x = 0; x > -707.9; x -= 1.234567e-3) {
     const double want = exp(x), got = pmp_math_exp_neg(x);
-    assert_false(isnan(got));
+    assert_true(got == got);
     worst = fmax(worst, fabs(got - want) / ldexp(1, ilogb(want) - 52));
   }
   for (double x = 1; x > 1e-300; x /= 1.9) {
     const double want = exp(-x), got = pmp_math_exp_neg(-x);
-    assert_false(isnan(got));
+    assert_true(got == got);
     worst = fmax(worst, fabs(got - want) / ldexp(1, ilogb(want) - 52));
   }
   assert_in_range((uintmax_t)(worst * 1000), 1, 1500);

@@ -12,12 +12,14 @@ struct file {
   size_t size;
 };
 
+/* Padded as written files are, so that none is refused for its alignment alone. */
 static struct file file_make(const char *json, size_t data) {
-  struct file f = {.size = 8 + strlen(json) + data};
+  const uint64_t length = (strlen(json) + 7) / 8 * 8;
+  struct file f = {.size = 8 + (size_t)length + data};
   f.bytes = calloc(f.size, 1);
   assert_non_null(f.bytes);
-  const uint64_t length = strlen(json);
   memcpy(f.bytes, &length, 8);
+  memset(f.bytes + 8, ' ', (size_t)length);
   memcpy(f.bytes + 8, json, strlen(json));
   return f;
 }
@@ -185,6 +187,7 @@ static void wrong_files_are_refused(void **state) {
           "U8", "2", "6,8") "}}", /* not aligned */
       "{\"__metadata__\":[],\"a\":{" T("F32", "2", "0,8") "}}",
       "{\"__metadata__\":{\"k\":1},\"a\":{" T("F32", "2", "0,8") "}}",
+      "{\"\":{" T("F32", "2", "0,8") "}}", /* no name */
       "{\"a\\u0000b\":{" T("F32", "2", "0,8") "}}",
       "{\"a\":{" T("F32", "2", "0,8") "}} x",
       "{\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
@@ -215,6 +218,31 @@ static void wrong_files_are_refused(void **state) {
   for (size_t size = 0; size < 8; size++)
     assert_int_equal(pmp_st_parse(&st, good.bytes, size, NULL), PMP_ECORRUPT);
   free(good.bytes);
+}
+
+/* A header of an odd length would move the numbers off their alignment. */
+static void misplaced_numbers_are_refused(void **state) {
+  (void)state;
+  struct file f = file_make("{\"a\":{" T("F32", "2", "0,8") "}}", 8);
+  struct pmp_st_file st;
+  uint64_t length;
+  memcpy(&length, f.bytes, 8);
+  assert_int_equal(pmp_st_parse(&st, f.bytes, f.size, NULL), PMP_OK);
+  pmp_st_fini(&st);
+  for (uint64_t more = 1; more <= 4; more++) {
+    const uint64_t longer = length + more;
+    unsigned char *bytes = malloc(f.size + 4);
+    assert_non_null(bytes);
+    memcpy(bytes, f.bytes, f.size);
+    memcpy(bytes, &longer, 8);
+    memset(bytes + 8 + length, ' ', (size_t)more);
+    memset(bytes + 8 + longer, 0, 8);
+    assert_int_equal(pmp_st_parse(&st, bytes, 8 + (size_t)longer + 8, NULL),
+                     more == 4 ? PMP_OK : PMP_ECORRUPT);
+    pmp_st_fini(&st);
+    free(bytes);
+  }
+  free(f.bytes);
 }
 
 static void every_truncation_is_refused(void **state) {
@@ -282,6 +310,7 @@ int main(void) {
       cmocka_unit_test(exact_bytes),
       cmocka_unit_test(wrong_tensors_are_not_written),
       cmocka_unit_test(wrong_files_are_refused),
+      cmocka_unit_test(misplaced_numbers_are_refused),
       cmocka_unit_test(every_truncation_is_refused),
       cmocka_unit_test(mutations_stay_inside),
   };
