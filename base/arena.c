@@ -7,6 +7,23 @@
 
 enum { ALIGNMENT = 64 };
 
+/* Under the address sanitizer what is not given out is poisoned, so that it sees a block's end; but
+ * a caller's own memory is left alone. */
+#ifndef __has_feature
+#define __has_feature(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define HIDE(a, at, n)                                                                             \
+  do {                                                                                             \
+    if ((a)->owned) ASAN_POISON_MEMORY_REGION(at, n);                                              \
+  } while (0)
+#define SHOW(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
+#else
+#define HIDE(a, at, n) (void)0
+#define SHOW(at, n) (void)0
+#endif
+
 enum pmp_err pmp_arena_init(struct pmp_arena *a, size_t capacity) {
   memset(a, 0, sizeof *a);
   if (capacity > SIZE_MAX - ALIGNMENT) return PMP_ENOMEM;
@@ -15,11 +32,15 @@ enum pmp_err pmp_arena_init(struct pmp_arena *a, size_t capacity) {
   if (a->base == NULL) return PMP_ENOMEM;
   a->capacity = capacity;
   a->owned = true;
+  HIDE(a, a->base, capacity);
   return PMP_OK;
 }
 
 void pmp_arena_fini(struct pmp_arena *a) {
-  if (a->owned) free(a->base);
+  if (a->owned) {
+    SHOW(a->base, a->capacity);
+    free(a->base);
+  }
   memset(a, 0, sizeof *a);
 }
 
@@ -30,6 +51,7 @@ void *pmp_arena_alloc(struct pmp_arena *a, size_t n) {
   size_t left = a->capacity - a->used;
   if (padding > left || n > left - padding) return NULL;
   unsigned char *block = a->base + a->used + padding;
+  SHOW(block, n);
   a->used += padding + n;
   if (a->used > a->peak) a->peak = a->used;
   return block;
@@ -53,5 +75,6 @@ size_t pmp_arena_mark(const struct pmp_arena *a) {
 
 void pmp_arena_release(struct pmp_arena *a, size_t mark) {
   assert(mark <= a->used);
+  HIDE(a, a->base + mark, a->used - mark);
   a->used = mark;
 }

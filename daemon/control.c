@@ -211,6 +211,42 @@ void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_s
   }
 }
 
+static void adopt(struct pmp_server *s, const char *path, double configured, double live) {
+  if (isnan(configured) || (float)configured == (float)live) return;
+  char value[40];
+  snprintf(value, sizeof value, "%.9g", live);
+  pmp_log_write(
+      &s->log, PMP_LOG_WARN, "PMP-CONFIG-LIVE",
+      "key=%s run=%s file=%.9g note=\"the run goes on with its own; pmpoctl set changes it\"", path,
+      value, configured);
+  struct pmp_errmsg msg = {{0}};
+  if (pmp_config_set(&s->config, path, value, &msg) != PMP_OK) {
+    pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-LIVE", "key=%s reason=\"%s\"", path,
+                  msg.text);
+  }
+}
+
+void pmp_control_adopt(struct pmp_server *s) {
+  struct pmp_learn_status ls;
+  struct pmp_limiter_state lim;
+  pmp_learn_status(s->learn, &ls);
+  pmp_limiter_get(&s->limiter, &lim);
+  const bool split = !isnan(s->config.objective.beta_mean);
+  adopt(s, "optim.lr", s->config.optim.lr, ls.live.lr);
+  if (s->config.label.judge == PMP_JUDGE_CRITIC)
+    adopt(s, "critic.lr", s->config.critic.lr, ls.live.critic_lr);
+  adopt(s, "objective.alpha", s->config.objective.alpha, ls.live.alpha);
+  if (split) {
+    adopt(s, "objective.beta_mean", s->config.objective.beta_mean, ls.live.beta[0]);
+    adopt(s, "objective.beta_std", s->config.objective.beta_std, ls.live.beta[1]);
+  } else {
+    adopt(s, "objective.beta", s->config.objective.beta, ls.live.beta[0]);
+  }
+  adopt(s, "learner.refresh_period", (double)s->config.learner.refresh_period,
+        ls.live.refresh_period);
+  adopt(s, "learner.samples_per_insert", s->config.learner.samples_per_insert, lim.spi);
+}
+
 void pmp_control_reload(struct pmp_server *s) {
   if (!s->config_path) {
     pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-CONFIG-RELOAD", "reason=\"started without a file\"");

@@ -247,12 +247,16 @@ static void one_step(struct pmp_learn *l) {
   if (m.guard_pause) stop_on_fault(l, "mean KL(ref||pi) passed objective.kl_max");
 }
 
+bool pmp_learn_ending(struct pmp_learn *l) {
+  return atomic_load(&l->abandon) || atomic_load(&l->stop_asked);
+}
+
 enum pmp_err pmp_learn_catch_up(struct pmp_learn *l, struct pmp_errmsg *msg) {
-  while (may_step(l) && !atomic_load(&l->abandon)) {
+  while (may_step(l) && !pmp_learn_ending(l)) {
     one_step(l);
     pmp_learn_refresh_status(l, false);
   }
-  return atomic_load(&l->abandon) ? pmp_fail(msg, PMP_ECLOSED, "stopped while loading") : PMP_OK;
+  return pmp_learn_ending(l) ? pmp_fail(msg, PMP_ECLOSED, "stopped while loading") : PMP_OK;
 }
 
 static void command(struct pmp_learn *l, struct pmp_learn_in *in) {
@@ -411,7 +415,7 @@ static void *learn_main(void *arg) {
   const enum pmp_err err = pmp_learn_load(l, &msg);
   enum pmp_err saved = PMP_OK;
   if (err != PMP_OK) {
-    pmp_learn_fail(l, err, msg.text);
+    if (err != PMP_ECLOSED) pmp_learn_fail(l, err, msg.text); /* else: told to stop while loading */
     void *item = NULL; /* stay to answer until the daemon stops */
     while (!l->stopping && !atomic_load(&l->abandon)) {
       if (pmp_ring_pop(&l->in, &item, IDLE_MS) != PMP_OK) continue;
@@ -426,6 +430,7 @@ static void *learn_main(void *arg) {
     l->window_ns = pmp_clock_mono(&l->config.clock);
     l->save_ns = l->window_ns;
     pmp_learn_publish(l);
+    pmp_learn_refresh_status(l, true);
     struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_READY);
     o->version = pmp_trainer_version(l->trainer);
     o->commit = l->commit;
@@ -477,6 +482,7 @@ fail:
 }
 
 enum pmp_err pmp_learn_post(struct pmp_learn *l, struct pmp_learn_in *in) {
+  if (in->kind == PMP_LEARN_STOP) atomic_store(&l->stop_asked, true);
   return pmp_ring_push(&l->in, in);
 }
 

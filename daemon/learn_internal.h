@@ -16,7 +16,8 @@ struct pmp_learn {
   struct pmp_ring in, out;
   pthread_t thread;
   bool started;
-  _Atomic bool abandon; /* the daemon gives up on the thread */
+  _Atomic bool abandon;    /* the daemon gives up on the thread */
+  _Atomic bool stop_asked; /* a stop is on its way: loading ends early */
 
   /* the thread's own */
   struct pmp_trainer *trainer; /* owned */
@@ -57,6 +58,8 @@ PMP_MUST_CHECK enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_lear
 PMP_MUST_CHECK enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct pmp_entry *e,
                                              bool filling, struct pmp_errmsg *msg);
 void pmp_learn_count_trainable(struct pmp_learn *l);
+
+bool pmp_learn_ending(struct pmp_learn *l);
 
 /* learn_save.c */
 PMP_MUST_CHECK enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg);

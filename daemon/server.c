@@ -162,6 +162,7 @@ static void drain_learner(struct pmp_server *s) {
     case PMP_OUT_READY:
       s->learner_ready = true;
       if (o->commit > s->learner_commit) s->learner_commit = o->commit;
+      pmp_control_adopt(s);
       pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-LEARN-READY", "version=%" PRIu64 " commit=%" PRIu64,
                     o->version, o->commit);
       break;

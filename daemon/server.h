@@ -79,6 +79,7 @@ struct pmp_server {
   uint32_t appends_now; /* data contexts that hold an append */
 
   struct pmp_arena scratch; /* one reply being encoded */
+  uint32_t policy_waiting;  /* requests for a snapshot of pi at the learner */
   uint32_t learn_inflight;  /* verdicts and settings that the learner has not taken */
 
   struct pmp_counters count;
@@ -164,6 +165,9 @@ void pmp_weights_reserve(struct pmp_server *s, uint64_t at_least);
 /* control.c */
 void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out);
 void pmp_control_reload(struct pmp_server *s);
+/* After a resume: what is live is what the checkpoint and the settings after it say, not the file.
+ * Takes it over and says where the file differs. */
+void pmp_control_adopt(struct pmp_server *s);
 /* Settles a setting: store, then learner. who for the audit; call may be NULL. */
 void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *who, const char *key,
                      const char *value);

@@ -196,17 +196,25 @@ static void serve_policy(struct pmp_server *s, struct pmp_call *call, uint64_t v
                "a later range must name the version that the first reply gave");
     return;
   }
+  if (s->policy_waiting >= s->publisher.waiters_max) {
+    pmp_refuse(s, call, PMP_EBUSY, 200,
+               "a quarter of the data contexts wait for the policy already");
+    return;
+  }
   struct pmp_learn_in *in = calloc(1, sizeof *in);
   if (in) {
     in->kind = PMP_LEARN_POLICY;
     in->owner = call;
+    s->policy_waiting++;
     if (pmp_learn_post(s->learn, in) == PMP_OK) return;
+    s->policy_waiting--;
     free(in);
   }
   pmp_refuse(s, call, PMP_EBUSY, 100, "the learner's queue is full");
 }
 
 void pmp_weights_policy(struct pmp_server *s, struct pmp_learn_in *in, struct pmp_learn_out *out) {
+  s->policy_waiting--;
   if (!out->snapshot) {
     pmp_refuse(s, in->owner, PMP_EUNAVAILABLE, 1000, "%s",
                out->msg.text[0] ? out->msg.text : "out of memory");

@@ -105,6 +105,13 @@ static int bind_blob(sqlite3_stmt *stmt, int at, const void *data, size_t size) 
   return sqlite3_bind_blob64(stmt, at, data, (sqlite3_uint64)size, SQLITE_STATIC);
 }
 
+static int64_t next_number(char type, va_list *args) {
+  if (type == 'i') return va_arg(*args, int);
+  if (type == 'u') return va_arg(*args, uint32_t);
+  if (type == 'U') return clamp(va_arg(*args, uint64_t));
+  return va_arg(*args, int64_t);
+}
+
 int pmp_db_bind(sqlite3_stmt *stmt, const char *types, ...) {
   va_list args;
   int rc = SQLITE_OK;
@@ -114,16 +121,10 @@ int pmp_db_bind(sqlite3_stmt *stmt, const char *types, ...) {
     const void *data;
     switch (types[at - 1]) {
     case 'i':
-      rc = sqlite3_bind_int64(stmt, at, va_arg(args, int));
-      break;
     case 'u':
-      rc = sqlite3_bind_int64(stmt, at, va_arg(args, uint32_t));
-      break;
     case 'U':
-      rc = sqlite3_bind_int64(stmt, at, clamp(va_arg(args, uint64_t)));
-      break;
     case 'I':
-      rc = sqlite3_bind_int64(stmt, at, va_arg(args, int64_t));
+      rc = sqlite3_bind_int64(stmt, at, next_number(types[at - 1], &args));
       break;
     case 'd':
       rc = sqlite3_bind_double(stmt, at, va_arg(args, double));

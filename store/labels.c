@@ -29,7 +29,7 @@ struct pmp_store_label pmp_labels_of(const struct pmp_tally *tally, uint32_t row
 }
 
 static bool same(const struct pmp_store_label *a, const struct pmp_store_label *b) {
-  return a->label == b->label && memcmp(&a->weight, &b->weight, sizeof a->weight) == 0;
+  return a->label == b->label && a->weight == b->weight;
 }
 
 uint32_t pmp_labels_changed(const struct pmp_tally *before, const struct pmp_tally *after,
@@ -78,6 +78,11 @@ size_t pmp_labels_pack(const struct pmp_store_label *label, uint32_t count, unsi
   return bytes;
 }
 
+/* -1, 0 or 1 out of its byte; larger for anything else. */
+static int sign_of(uint32_t byte) {
+  return (byte & 0xff) == 0xff ? -1 : (int)(byte & 0xff);
+}
+
 static enum pmp_err count_rows(const unsigned char *at, size_t bytes, uint32_t rows,
                                uint32_t *total, struct pmp_errmsg *msg) {
   uint64_t sum = 0;
@@ -87,8 +92,8 @@ static enum pmp_err count_rows(const unsigned char *at, size_t bytes, uint32_t r
   for (size_t i = 0; i < bytes; i += RUN_BYTES) {
     uint64_t first = get_word(at + i), n = get_word(at + i + 4);
     uint32_t values = get_word(at + i + 8);
-    int label = (int8_t)(values & 0xff), before = (int8_t)(values >> 8 & 0xff);
-    if (n == 0 || first + n > rows || abs(label) > 1 || abs(before) > 1 || values > 0xffff)
+    int label = sign_of(values), before = sign_of(values >> 8);
+    if (n == 0 || first + n > rows || label > 1 || before > 1 || values > 0xffff)
       return pmp_fail(msg, PMP_ECORRUPT, "its labels name rows %llu+%llu of %u, label %d after %d",
                       (unsigned long long)first, (unsigned long long)n, rows, label, before);
     sum += n;
@@ -107,7 +112,7 @@ enum pmp_err pmp_labels_unpack(const void *packed, size_t bytes, uint32_t rows,
   if (bytes == 0) return PMP_OK;
   uint32_t total = 0;
   PMP_TRY(count_rows(at, bytes, rows, &total, msg));
-  struct pmp_store_label *out = calloc(total, sizeof *out);
+  struct pmp_store_label *out = calloc((size_t)total + 1, sizeof *out);
   if (out == NULL) return pmp_fail(msg, PMP_ENOMEM, "no memory for %u labels", total);
   uint32_t k = 0;
   for (size_t i = 0; i < bytes; i += RUN_BYTES) {
@@ -115,8 +120,8 @@ enum pmp_err pmp_labels_unpack(const void *packed, size_t bytes, uint32_t rows,
     uint32_t values = get_word(at + i + 8);
     for (uint32_t j = 0; j < n; j++, k++) {
       out[k].row = first + j;
-      out[k].label = (int8_t)(values & 0xff);
-      out[k].before = (int8_t)(values >> 8 & 0xff);
+      out[k].label = (int8_t)sign_of(values);
+      out[k].before = (int8_t)sign_of(values >> 8);
       memcpy(&out[k].weight, &weight, sizeof weight);
     }
   }

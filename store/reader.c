@@ -269,7 +269,7 @@ static enum pmp_err all_points(struct pmp_reader *r, const char *name, uint64_t 
 static enum pmp_err thinned_points(struct pmp_reader *r, const char *name, uint64_t from,
                                    uint64_t to, uint32_t max, struct pmp_reader_point *points,
                                    uint32_t *count, struct pmp_errmsg *msg) {
-  struct pmp_reader_point first, last;
+  struct pmp_reader_point first = {0}, last = {0};
   bool found;
   PMP_TRY(one_point(r, SQL_POINT_FROM, name, from, to, &first, &found, msg));
   if (!found) return PMP_OK;
@@ -397,7 +397,7 @@ enum pmp_err pmp_reader_actors(struct pmp_reader *r, struct pmp_reader_actor **a
   int rc = pmp_db_bind(row, "");
   while (err == PMP_OK && rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
     err = grow(&list, n, &room, sizeof **actors, msg);
-    if (err == PMP_OK) {
+    if (err == PMP_OK && list != NULL) {
       struct pmp_reader_actor *a = &((struct pmp_reader_actor *)list)[n++];
       pmp_db_text(row, 0, a->name, sizeof a->name);
       a->epoch = pmp_db_u32(row, 1);

@@ -136,9 +136,11 @@ void pmp_deviation_add(struct pmp_deviation *d, const double *a, const double *b
   for (int i = 0; i < n; i++) {
     double off = fabs(a[i] - b[i]);
     double scale = fmax(fabs(a[i]), fabs(b[i]));
+    if (off == 0.0) continue;
+    double relative = isfinite(a[i]) ? off / scale : INFINITY;
     if (isnan(off)) off = INFINITY; /* no comparison would see it */
     if (off > d->absolute) d->absolute = off;
-    if (off > 0.0 && off / scale > d->relative) d->relative = off / scale;
+    if (relative > d->relative) d->relative = relative;
   }
 }
 

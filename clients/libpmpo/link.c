@@ -103,7 +103,10 @@ enum pmp_err pmpo_link_open(struct pmpo_link *l, struct pmpo_identity *id, const
 
 void pmpo_link_close(struct pmpo_link *l) {
   if (l->id == NULL) return;
-  if (l->open) nng_close(l->socket);
+  if (l->open) {
+    nng_ctx_close(l->ctx);
+    nng_close(l->socket);
+  }
   if (l->aio != NULL) {
     nng_aio_stop(l->aio);
     nng_aio_free(l->aio);
@@ -115,7 +118,10 @@ void pmpo_link_close(struct pmpo_link *l) {
 }
 
 enum pmp_err pmpo_link_move(struct pmpo_link *l, const char *url, struct pmp_errmsg *msg) {
-  if (l->open) nng_close(l->socket);
+  if (l->open) {
+    nng_ctx_close(l->ctx);
+    nng_close(l->socket);
+  }
   l->open = false;
   return dial(l, url, msg);
 }

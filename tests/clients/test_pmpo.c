@@ -30,7 +30,7 @@ static struct pmp_spec bandit_spec(void) {
 }
 
 static struct fake_daemon *start(void) {
-  struct fake_options options = {.spec = bandit_spec()};
+  struct fake_options options = {.spec = bandit_spec(), .run_id = "run-1"};
   struct fake_daemon *d = fake_daemon_start(&options);
   assert_non_null(d);
   return d;

@@ -88,6 +88,22 @@ static void test_deviations_are_seen(void **state) {
   free(b.v);
 }
 
+/* Comparisons pass over a NaN; the deviation must not. */
+static void test_a_nan_deviates(void **state) {
+  (void)state;
+  const double ours[] = {1.0, NAN, INFINITY, 2.0}, recorded[] = {1.0, 1.0, 1.0, 2.5};
+  struct pmp_deviation d = {0};
+  pmp_deviation_add(&d, ours + 3, recorded + 3, 1);
+  assert_true(d.absolute == 0.5 && d.relative == 0.2);
+  d = (struct pmp_deviation){0};
+  pmp_deviation_add(&d, ours, recorded, 2);
+  pmp_deviation_add(&d, ours + 3, recorded + 3, 1);
+  assert_true(d.absolute == INFINITY && d.relative == INFINITY);
+  d = (struct pmp_deviation){0};
+  pmp_deviation_add(&d, ours + 2, recorded + 2, 1);
+  assert_true(d.absolute == INFINITY && d.relative == INFINITY);
+}
+
 static void test_files_of_other_tasks(void **state) {
   (void)state;
   struct pmp_errmsg msg = {{0}};
@@ -163,9 +179,9 @@ static void test_files_on_disk(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_malformed_files),      cmocka_unit_test(test_deviations_are_seen),
-      cmocka_unit_test(test_files_of_other_tasks), cmocka_unit_test(test_model_edits),
-      cmocka_unit_test(test_files_on_disk),
+      cmocka_unit_test(test_malformed_files), cmocka_unit_test(test_deviations_are_seen),
+      cmocka_unit_test(test_a_nan_deviates),  cmocka_unit_test(test_files_of_other_tasks),
+      cmocka_unit_test(test_model_edits),     cmocka_unit_test(test_files_on_disk),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -191,6 +191,28 @@ static void test_a_failed_sync_is_settled_first(void **state) {
   assert_holds(d, 6);
 }
 
+/* A reader keeps the log's index alive, so that the store opens again without a recovery. */
+static void test_a_failed_sync_beside_a_reader(void **state) {
+  struct disk *d = *state;
+  struct pmp_errmsg msg = {{0}};
+  struct pmp_reader *r = NULL;
+  uint64_t commit = 999;
+  append_to(d, 1, 3);
+  assert_int_equal(pmp_reader_open(&r, d->bench.path, "disk", &msg), PMP_OK);
+  assert_int_equal(pmp_reader_window(r, 1, &commit, &msg), PMP_OK);
+  assert_int_equal(commit, 3);
+  vfs_power_fail(d->vfs, VFS_POWER_SYNC_EIO, "-wal", 1, 1);
+  struct pmp_store_op op = op_of(d, 4);
+  enum pmp_err err = pmp_store_run(d->bench.store, &op);
+  assert_true(err == PMP_OK || err == PMP_EIO);
+  append_to(d, 4, 5); /* sent again, perhaps a repetition */
+  assert_int_equal(pmp_reader_window(r, 1, &commit, &msg), PMP_OK);
+  assert_int_equal(commit, 5);
+  pmp_reader_close(r);
+  cut_and_come_back(d);
+  assert_holds(d, 5);
+}
+
 static void test_a_failed_write(void **state) {
   struct disk *d = *state;
   append_to(d, 1, 3);
@@ -333,6 +355,7 @@ int main(void) {
       WITH_DISK(test_space_is_noticed_without_writers),
       WITH_DISK(test_no_space_to_copy_the_log),
       WITH_DISK(test_a_failed_sync_is_settled_first),
+      WITH_DISK(test_a_failed_sync_beside_a_reader),
       WITH_DISK(test_a_failed_write),
       WITH_DISK(test_the_floor_survives_reopening),
       WITH_DISK(test_a_disk_that_stays_broken),

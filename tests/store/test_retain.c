@@ -163,7 +163,7 @@ static void test_judged_chunks_stay(void **state) {
     int judgement;
   } said[] = {{2, 1}, {3, 1}, {3, 4}, {5, 3}};
   for (int i = 0; i < 4; i++) {
-    char request[8];
+    char request[16];
     snprintf(request, sizeof request, "r%d", i);
     struct pmp_store_op v = op_verdict("p", request, said[i].chunk, 0, 1, said[i].judgement, 1.0F);
     run_ok(b, &v);

@@ -309,6 +309,7 @@ static void test_second_opener_is_refused(void **state) {
   assert_non_null(strstr(msg.text, pid));
   kill(child, SIGKILL);
   assert_int_equal(waitpid(child, NULL, 0), child);
+  assert_clean(b->path, NULL); /* as it was left, with its log */
   bench_open(b);
   assert_int_equal(stats(b).rows, 2);
   close(pipe_fd[0]);

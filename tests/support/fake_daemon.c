@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
   THREADS = 6,
@@ -422,8 +423,10 @@ void fake_daemon_down(struct fake_daemon *d) {
   pthread_cond_broadcast(&d->published);
   pthread_mutex_unlock(&d->lock);
   for (int a = 0; a < ADDRESSES; a++) {
-    nng_close(d->socket[a]);
+    /* Contexts first: a socket that closes while others enter its contexts is a race inside nng. */
+    for (int i = 0; i < THREADS; i++) nng_ctx_close(d->server[a][i].ctx);
     for (int i = 0; i < THREADS; i++) pthread_join(d->server[a][i].thread, NULL);
+    nng_close(d->socket[a]);
   }
 }
 
@@ -437,7 +440,11 @@ struct fake_daemon *fake_daemon_start(const struct fake_options *options) {
   if (d == NULL) return NULL;
   d->options = *options;
   snprintf(d->policy, sizeof d->policy, "%s", options->policy != NULL ? options->policy : "{}");
-  snprintf(d->run_id, sizeof d->run_id, "%s", options->run_id != NULL ? options->run_id : "run-1");
+  /* Of its own, so that a client that strays to another test's daemon notices. */
+  if (options->run_id != NULL)
+    snprintf(d->run_id, sizeof d->run_id, "%s", options->run_id);
+  else
+    snprintf(d->run_id, sizeof d->run_id, "run-of-%d-%p", (int)getpid(), (void *)d);
   d->chunk = calloc(CHUNKS_MAX, sizeof *d->chunk);
   if (d->chunk == NULL) abort();
   d->range_max = SIZE_MAX;

@@ -24,7 +24,7 @@ enum fake_fault {
 struct fake_options {
   struct pmp_spec spec;
   const char *policy; /* JSON; NULL: "{}" */
-  const char *run_id; /* NULL: "run-1" */
+  const char *run_id; /* NULL: one of its own */
   bool lockstep;
   uint64_t seed;
   /* Called, with the daemon locked, after every commit; may call the functions marked (locked). */
