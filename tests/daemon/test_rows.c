@@ -5,9 +5,10 @@
 
 static void fill(struct pmp_arena *a) {
   assert_int_equal(pmp_arena_init(a, 1 << 16), PMP_OK);
-  float *all = (float *)(void *)a->base;
+  float *all = pmp_arena_alloc(a, 1 << 16);
   for (size_t i = 0; i < (1 << 16) / sizeof(float); i++)
     all[i] = 999; /* what is not written shows */
+  pmp_arena_release(a, 0);
 }
 
 static struct pmp_spec spec_of(uint32_t part0, uint32_t part1, enum pmp_action_kind kind,

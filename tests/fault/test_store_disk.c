@@ -14,6 +14,7 @@ struct disk {
 
 static int disk_setup(void **state) {
   struct disk *d = calloc(1, sizeof *d);
+  if (d == NULL) return -1;
   d->vfs = vfs_power_open("disk", 3);
   bench_make(&d->bench);
   d->bench.config.vfs = "disk";

@@ -190,7 +190,9 @@ static void rig_open(struct rig *r, const struct pmp_critic_config *config, size
   if (pmp_critic_init(&r->q, config, &msg) != PMP_OK) fail_msg("%s", msg.text);
   assert_int_equal(pmp_compute_cpu(&r->compute, 1), PMP_OK);
   assert_int_equal(pmp_arena_init(&r->arena, pmp_critic_scratch(&r->q, states, per)), PMP_OK);
-  memset(r->arena.base, 0xff, r->arena.capacity); /* NaNs: scratch must not be read unwritten */
+  /* NaNs: scratch must not be read unwritten. */
+  memset(pmp_arena_alloc(&r->arena, r->arena.capacity), 0xff, r->arena.capacity);
+  pmp_arena_release(&r->arena, 0);
   struct pmp_rng rng;
   pmp_rng_init(&rng, 5, 0);
   r->params = golden_unwritten(r->q.manifest.floats);

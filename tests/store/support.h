@@ -40,9 +40,12 @@ static inline void bench_reopen(struct bench *b) {
 static inline void bench_make(struct bench *b) {
   const char *base = getenv("TMPDIR");
   memset(b, 0, sizeof *b);
-  snprintf(b->folder, sizeof b->folder, "%.80s/pmp-store-XXXXXX", base != NULL ? base : "/tmp");
-  assert_non_null(mkdtemp(b->folder));
-  snprintf(b->path, sizeof b->path, "%s/store.db", b->folder);
+  char folder[sizeof b->folder], path[sizeof b->path];
+  snprintf(folder, sizeof folder, "%.80s/pmp-store-XXXXXX", base != NULL ? base : "/tmp");
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/store.db", folder);
+  memcpy(b->folder, folder, sizeof folder);
+  memcpy(b->path, path, sizeof path);
   b->config = (struct pmp_store_config){.path = b->path,
                                         .compress_min_bytes = 512,
                                         .compress_level = 1,
@@ -63,6 +66,7 @@ static inline void bench_remove(struct bench *b) {
 
 static inline int bench_setup(void **state) {
   struct bench *b = malloc(sizeof *b);
+  if (b == NULL) return -1;
   bench_make(b);
   bench_open(b);
   *state = b;

@@ -20,6 +20,7 @@ static void keep(struct bench *b, uint64_t window, const uint64_t *first, uint32
 
 static int retain_setup(void **state) {
   struct bench *b = malloc(sizeof *b);
+  if (b == NULL) return -1;
   bench_make(b);
   b->config.capacity_rows = 10 * ROWS;
   bench_open(b);
