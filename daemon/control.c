@@ -55,12 +55,9 @@ static void setting_done(struct pmp_server *s, struct pmp_pending *p) {
     pmp_server_fatal(s, "the learner's queue is full, which its size rules out");
     goto out;
   }
-  if (refresh) {
-    detail_event(s, c->who, "refresh", json_object());
-  } else {
-    detail_event(s, c->who, "set",
-                 json_pack("{s:s, s:s, s:s}", "key", c->key, "old", c->old, "new", c->value));
-  }
+  /* Its event is in the store already: written in the setting's own transaction. */
+  pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-SETTING", "who=%s key=%s old=\"%s\" new=\"%s\"", c->who,
+                c->key, c->old, c->value);
   if (p->call) {
     answer_detail(
         s, p->call,

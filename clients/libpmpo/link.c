@@ -13,7 +13,7 @@ enum {
   RECONNECT_MIN_MS = 20, /* nng's dialer */
   RECONNECT_MAX_MS = 500,
   RETRY_MAX_MS = 5000, /* a daemon's retry_after_ms is believed up to here */
-  RESET_MS = 20        /* after a lost connection */
+  RESET_MS = 20        /* after a failed attempt */
 };
 
 #define OUT_BYTES_MAX ((size_t)256 << 20)
@@ -68,6 +68,7 @@ static enum pmp_err dial(struct pmpo_link *l, const char *url, struct pmp_errmsg
   memmove(l->url, url, strlen(url) + 1);
   l->open = true;
   l->greeted = false;
+  l->dialled++;
   nng_dialer dialer;
   rv = nng_socket_set_ms(l->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
   if (rv == 0) rv = nng_socket_set_size(l->socket, NNG_OPT_RECVMAXSZ, l->id->limits.message_bytes);
@@ -155,7 +156,7 @@ static enum pmp_err exchange(struct pmpo_link *l, const void *data, size_t size,
                              int64_t deadline_ns, nng_msg **reply) {
   *reply = NULL;
   nng_msg *out;
-  if (!l->open) return PMP_EIO;
+  if (!l->open) return PMP_ETIMEOUT; /* dial again */
   if (nng_msg_alloc(&out, 0) != 0) return PMP_ENOMEM;
   if (nng_msg_append(out, data, size) != 0) {
     nng_msg_free(out);
@@ -231,14 +232,25 @@ static bool patience(struct pmpo_link *l, const struct pmp_reply *reply, int64_t
   return true;
 }
 
+/* Nobody answered: the address may have moved, the connection may lead nowhere, and nng's dialer
+ * gives up for good when a connection breaks in the moment it is made (EPIPE, which it takes for
+ * its own closing). A session outlives this. */
+static void dial_again(struct pmpo_link *l) {
+  uint64_t dialled = l->dialled;
+  if (l->on_silence != NULL) l->on_silence(l->ctx_of_calls, l);
+  if (l->dialled != dialled) return;
+  bool greeted = l->greeted;
+  /* When even this fails, the next silence tries again. */
+  if (pmpo_link_move(l, l->url, NULL) == PMP_OK) l->greeted = greeted;
+}
+
 /* What is left to do after an attempt that brought no reply. PMP_OK: try again. */
 static enum pmp_err after_failure(struct pmpo_link *l, enum pmp_err err, int64_t deadline_ns,
                                   struct pmp_errmsg *msg) {
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");
   if (err != PMP_ETIMEOUT && err != PMP_EIO) return err;
-  if (err == PMP_ETIMEOUT && pmpo_now_ns() < deadline_ns && l->on_silence != NULL)
-    l->on_silence(l->ctx_of_calls, l);
-  err = pmpo_pause(l, err == PMP_EIO ? RESET_MS * MS : 0, deadline_ns);
+  if (err == PMP_ETIMEOUT && pmpo_now_ns() < deadline_ns) dial_again(l);
+  err = pmpo_pause(l, RESET_MS * MS, deadline_ns);
   if (err == PMP_ETIMEOUT) return pmp_fail(msg, err, "no answer from %s", l->url);
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");
   l->resent++;

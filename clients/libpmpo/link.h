@@ -42,7 +42,7 @@ struct pmpo_link {
   bool open, greeted;
   const atomic_bool *cancelled; /* nullable: once true, whoever waits gets PMP_ECLOSED */
   uint8_t session[PMP_SESSION_BYTES];
-  uint64_t request_id;
+  uint64_t request_id, dialled;          /* sockets opened */
   struct pmp_arena out;                  /* the encoded request */
   _Atomic uint64_t resent, busy, hellos; /* any thread may read */
   /* Called with every reply to hello, before `greeted` is set. An error ends the request. */

@@ -9,11 +9,13 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { ROWS = 4, DIM = 2 };
@@ -339,6 +341,74 @@ static void test_stop_ends_waits(void **state) {
   fake_daemon_stop(d);
 }
 
+struct opening {
+  struct pmpo_options options;
+  struct pmpo *client;
+  enum pmp_err err;
+};
+
+static void *open_client(void *arg) {
+  struct opening *o = arg;
+  struct pmp_errmsg why;
+  o->err = pmpo_open(&o->client, &o->options, &why);
+  return NULL;
+}
+
+/* A connection that leads nowhere: accepted, greeted as nng greets, and never answered. */
+struct hole {
+  int listener, connection;
+  char url[64];
+};
+
+static void *fall_in(void *arg) {
+  static const unsigned char rep[8] = {0, 'S', 'P', 0, 0, 0x31, 0, 0};
+  struct hole *h = arg;
+  h->connection = accept(h->listener, NULL, NULL);
+  if (write(h->connection, rep, sizeof rep) != (ssize_t)sizeof rep) return NULL;
+  close(h->listener);
+  return NULL;
+}
+
+static void test_silent_connection(void **state) {
+  (void)state;
+  struct hole h = {.listener = socket(AF_INET, SOCK_STREAM, 0)};
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t size = sizeof at;
+  int yes = 1;
+  pthread_t thread;
+  assert_int_equal(setsockopt(h.listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
+  assert_int_equal(bind(h.listener, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(listen(h.listener, 4), 0);
+  assert_int_equal(getsockname(h.listener, (struct sockaddr *)&at, &size), 0);
+  snprintf(h.url, sizeof h.url, "tcp://127.0.0.1:%d", ntohs(at.sin_port));
+  assert_int_equal(pthread_create(&thread, NULL, fall_in, &h), 0);
+  struct pmpo_options o = {
+      .url = h.url, .role = PMP_ROLE_OBSERVER, .connect_ms = 300, .request_ms = 50};
+  struct pmpo *c = NULL;
+  assert_int_equal(pmpo_open(&c, &o, &msg), PMP_ETIMEOUT);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  close(h.connection);
+  /* Now with a daemon behind the hole, on the same address: the client must let go of the
+   * connection. */
+  h.listener = socket(AF_INET, SOCK_STREAM, 0);
+  assert_int_equal(setsockopt(h.listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes), 0);
+  assert_int_equal(bind(h.listener, (struct sockaddr *)&at, sizeof at), 0);
+  assert_int_equal(listen(h.listener, 4), 0);
+  assert_int_equal(pthread_create(&thread, NULL, fall_in, &h), 0);
+  struct opening opening = {
+      .options = {.url = h.url, .role = PMP_ROLE_OBSERVER, .connect_ms = 20000, .request_ms = 100}};
+  pthread_t opener;
+  assert_int_equal(pthread_create(&opener, NULL, open_client, &opening), 0);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  struct fake_options options = {.spec = bandit_spec(), .url = h.url};
+  struct fake_daemon *d = fake_daemon_start(&options);
+  assert_int_equal(pthread_join(opener, NULL), 0);
+  assert_int_equal(opening.err, PMP_OK);
+  pmpo_close(opening.client);
+  close(h.connection);
+  fake_daemon_stop(d);
+}
+
 static void test_observer(void **state) {
   (void)state;
   struct fake_daemon *d = start();
@@ -511,6 +581,7 @@ int main(void) {
       cmocka_unit_test(test_refused),
       cmocka_unit_test(test_another_run),
       cmocka_unit_test(test_stop_ends_waits),
+      cmocka_unit_test(test_silent_connection),
       cmocka_unit_test(test_observer),
       cmocka_unit_test(test_weights),
       cmocka_unit_test(test_weights_long_poll),

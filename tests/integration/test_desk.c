@@ -146,7 +146,7 @@ static void every_change_is_an_event(void **state) {
   assert_int_equal(test_rpc_control(&s->operator_, PMP_CONTROL_SET, "optim.lr", "0.002"), PMP_OK);
   assert_non_null(strstr(s->operator_.reply.u.control.detail, "0.01"));
   assert_non_null(strstr(s->operator_.reply.u.control.detail, "0.002"));
-  expect_event(s, "set", "local:boss", "0.01", "0.002");
+  expect_event(s, "setting", "local:boss", "0.01", "0.002");
   test_rpc_wait_number(&s->observer, "learner.lr", 0.0019, 5000);
   for (int waited = 0; waited < 5000;
        waited += 10) { /* it was higher before: wait for it to fall */
@@ -166,7 +166,7 @@ static void every_change_is_an_event(void **state) {
   assert_non_null(strstr(s->operator_.reply.u.control.detail, "step"));
   expect_event(s, "checkpoint", "local:boss", "step", "");
   assert_int_equal(test_rpc_control(&s->operator_, PMP_CONTROL_REFRESH, "", ""), PMP_OK);
-  expect_event(s, "refresh", "local:boss", "", "");
+  expect_event(s, "setting", "local:boss", "", "");
   expect_event(s, "start", "daemon", "", "");
 }
 

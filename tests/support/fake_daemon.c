@@ -448,6 +448,7 @@ struct fake_daemon *fake_daemon_start(const struct fake_options *options) {
   d->chunk = calloc(CHUNKS_MAX, sizeof *d->chunk);
   if (d->chunk == NULL) abort();
   d->range_max = SIZE_MAX;
+  if (options->url != NULL) snprintf(d->url[DESK], sizeof d->url[DESK], "%s", options->url);
   pthread_mutex_init(&d->lock, NULL);
   pthread_cond_init(&d->published, NULL);
   fake_daemon_up(d, false);

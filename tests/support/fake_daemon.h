@@ -25,6 +25,7 @@ struct fake_options {
   struct pmp_spec spec;
   const char *policy; /* JSON; NULL: "{}" */
   const char *run_id; /* NULL: one of its own */
+  const char *url;    /* the desk; NULL: a free port of the loopback */
   bool lockstep;
   uint64_t seed;
   /* Called, with the daemon locked, after every commit; may call the functions marked (locked). */
