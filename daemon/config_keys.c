@@ -43,7 +43,7 @@ static const struct pmp_config_key keys[] = {
 
     U(limits, message_bytes, "16777216", 65536, 1073741824, "Largest message."),
     U(limits, chunk_rows, "1024", 1, 1048576, "Most rows in a chunk."),
-    U(limits, actor_state_bytes, "65536", 0, 1048576, "Largest actor state."),
+    U(limits, actor_state_bytes, "65536", 0, 65536, "Largest actor state."),
     U(limits, string_bytes, "4096", 64, 1048576, "Longest string in a message."),
     U(limits, tensor_rank, "8", 1, 8, "Highest rank of a tensor."),
     U(limits, tensor_elements, "67108864", 1, 1e12, "Most elements of a tensor."),

@@ -108,6 +108,9 @@ void pmp_control_set(struct pmp_server *s, struct pmp_call *call, const char *wh
   struct change *c = calloc(1, sizeof *c);
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_SETTING);
   enum pmp_err err = c && p ? PMP_OK : pmp_fail(&msg, PMP_EUNAVAILABLE, "out of memory");
+  if (err == PMP_OK && !s->learner_ready) {
+    err = pmp_fail(&msg, PMP_EBUSY, "the learner is loading");
+  }
   if (err == PMP_OK && s->learn_inflight + s->store_inflight >= PMP_LEARN_INFLIGHT_MAX) {
     err = pmp_fail(&msg, PMP_EBUSY, "the learner has not taken the settings before");
   }

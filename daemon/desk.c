@@ -121,7 +121,7 @@ void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_
     return;
   }
   if (s->store_inflight + v->count > s->store_inflight_max ||
-      s->learn_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
+      s->learn_inflight + s->store_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
     pmp_refuse(s, call, PMP_EBUSY, 50, "too many verdicts wait already");
     return;
   }

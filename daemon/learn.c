@@ -240,10 +240,8 @@ static void one_step(struct pmp_learn *l) {
   }
   pmp_limiter_stepped(l->config.limiter, m.rows);
   gather(l, &m);
-  if (refreshed) {
-    pmp_learn_count_trainable(l);
-    pmp_learn_publish(l);
-  }
+  pmp_learn_count_trainable(l); /* a sampler that draws once leaves fewer */
+  if (refreshed) pmp_learn_publish(l);
   if (m.guard_pause) stop_on_fault(l, "mean KL(ref||pi) passed objective.kl_max");
 }
 
@@ -281,8 +279,9 @@ static void command(struct pmp_learn *l, struct pmp_learn_in *in) {
     struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_DONE);
     o->in = in;
     o->step = pmp_trainer_steps(l->trainer);
-    o->snapshot =
-        pmp_snapshot_new(&l->policy->manifest, pmp_trainer_pi(l->trainer), o->step, o->step, true);
+    /* Version 0 asks for a new one, so that step 0 must not be called 0. */
+    o->snapshot = pmp_snapshot_new(&l->policy->manifest, pmp_trainer_pi(l->trainer), o->step + 1,
+                                   o->step, true);
     o->err = o->snapshot ? PMP_OK : PMP_ENOMEM;
     pmp_learn_send(l, o);
     return;
@@ -320,7 +319,8 @@ static void drain(struct pmp_learn *l) {
 static void take_entries(struct pmp_learn *l) {
   const bool lockstep = l->config.config->run.lockstep;
   while (l->head) {
-    if (lockstep && (may_step(l) || l->paused)) return;
+    /* A pause holds chunks back, but a setting may be what mends its reason. */
+    if (lockstep && (may_step(l) || (l->paused && l->head->kind != PMP_LEARN_SETTING))) return;
     if (l->open_entry) { /* lockstep: its steps are done */
       struct pmp_learn_in *done = l->open_entry;
       l->open_entry = NULL;

@@ -43,6 +43,21 @@ static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *
   return PMP_OK;
 }
 
+/* Versions as the run counts them now. */
+static enum pmp_err renumber(struct pmp_learn *l, struct pmp_replay_rows *rows) {
+  if (l->jumps == 0 || !rows->ref_version) return PMP_OK;
+  uint64_t *version = pmp_arena_array(&l->arena, rows->rows, sizeof *version);
+  if (!version) return PMP_ENOMEM;
+  for (uint32_t r = 0; r < rows->rows; r++) {
+    version[r] = rows->ref_version[r];
+    for (uint32_t i = 0; i < l->jumps && version[r] != 0; i++) {
+      if (version[r] <= l->jump[i].from) version[r] += l->jump[i].by;
+    }
+  }
+  rows->ref_version = version;
+  return PMP_OK;
+}
+
 static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chunk,
                                 const char *actor, uint64_t id, uint64_t commit, bool filling,
                                 struct pmp_errmsg *msg) {
@@ -51,6 +66,7 @@ static enum pmp_err apply_chunk(struct pmp_learn *l, const struct pmp_chunk *chu
   rows.chunk = id;
   rows.commit = commit;
   rows.stream = stream_of(actor);
+  PMP_TRY(renumber(l, &rows));
   const bool people = l->config.config->label.judge == PMP_JUDGE_PEOPLE;
   if (people && chunk->source != PMP_SOURCE_ACTOR) rows.ref_version = NULL; /* never grow stale */
   return add_rows(l, &rows, NAN, filling, msg);
@@ -68,6 +84,8 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
   const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
   for (uint32_t i = 0; i < labels; i++) {
     bool known = false;
+    /* A row that brought its own label is not open: the verdict changes nothing. */
+    if (label[i].row < chunk->rows && chunk->verdict && chunk->verdict[label[i].row] != 0) continue;
     const struct pmp_row_id row = {.chunk = id, .row = label[i].row};
     PMP_TRY(pmp_replay_relabel(ring, row, label[i].label, label[i].weight, &known));
     /* Whether a row enters now is a matter of its history alone, not of what happens to be in
@@ -81,7 +99,7 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
     pmp_arena_release(&l->arena, mark);
   }
   if (labels > 0 && !filling) {
-    pmp_limiter_arrive(l->config.limiter, 1, l->config.config->learner.samples_per_verdict);
+    pmp_limiter_pay(l->config.limiter, l->config.config->learner.samples_per_verdict);
   }
   return PMP_OK;
 }

@@ -10,6 +10,14 @@
 
 #define PMP_STEP_NUMBERS 18
 
+#define PMP_JUMPS_MAX 64
+
+/* A resumed run publishes the weights of version `from` again as `from + by`: rows drawn by them,
+ * or by older ones, are as many refreshes old as if the number had not jumped. */
+struct pmp_version_jump {
+  uint64_t from, by;
+};
+
 struct pmp_learn {
   struct pmp_learn_config config;
   char store_path[600], checkpoint_dir[600]; /* what config points to */
@@ -24,6 +32,8 @@ struct pmp_learn {
   const struct pmp_policy *policy;
   struct pmp_arena arena; /* decoding while the ring is filled; expansion of rows */
   uint64_t commit, env_steps;
+  struct pmp_version_jump jump[PMP_JUMPS_MAX]; /* of every resume so far, oldest first */
+  uint32_t jumps;
   bool paused, faulted, starved;
   struct pmp_learn_in *head, *tail; /* entries not applied yet, in order */
   struct pmp_learn_in *open_entry;  /* lockstep: applied, its steps not all done */

@@ -23,6 +23,12 @@ static char *context_write(struct pmp_learn *l, const struct pmp_replay_stats *r
                 (json_int_t)lim.arrived, "live", "lr", (double)live.lr, "critic_lr",
                 (double)live.critic_lr, "alpha", (double)live.alpha, "beta_0", (double)live.beta[0],
                 "beta_1", (double)live.beta[1], "refresh_period", (json_int_t)live.refresh_period);
+  json_t *jumps = json_array();
+  for (uint32_t i = 0; i < l->jumps; i++) {
+    json_array_append_new(
+        jumps, json_pack("[I, I]", (json_int_t)l->jump[i].from, (json_int_t)l->jump[i].by));
+  }
+  if (root) json_object_set_new(root, "jumps", jumps);
   char *text =
       root ? json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(root);
@@ -33,6 +39,8 @@ struct context {
   uint64_t commit, first_commit, env_steps, arrived;
   double debt, spi;
   struct pmp_trainer_live live;
+  struct pmp_version_jump jump[PMP_JUMPS_MAX];
+  uint32_t jumps;
 };
 
 static enum pmp_err context_read(const char *text, struct context *c, struct pmp_errmsg *msg) {
@@ -46,6 +54,15 @@ static enum pmp_err context_read(const char *text, struct context *c, struct pmp
       "format", &format, "commit", &commit, "first_commit", &first, "env_steps", &env, "debt",
       &c->debt, "samples_per_insert", &c->spi, "arrived", &arrived, "live", "lr", &lr, "critic_lr",
       &critic_lr, "alpha", &alpha, "beta_0", &beta0, "beta_1", &beta1, "refresh_period", &refresh);
+  const json_t *jumps = json_object_get(root, "jumps"), *jump = NULL;
+  size_t i = 0;
+  c->jumps = 0;
+  json_array_foreach(jumps, i, jump) {
+    if (c->jumps == PMP_JUMPS_MAX) break;
+    c->jump[c->jumps++] =
+        (struct pmp_version_jump){.from = (uint64_t)json_integer_value(json_array_get(jump, 0)),
+                                  .by = (uint64_t)json_integer_value(json_array_get(jump, 1))};
+  }
   json_decref(root);
   if (rc != 0) return pmp_fail(msg, PMP_ECORRUPT, "checkpoint's context: %s", je.text);
   if (format != CONTEXT_FORMAT) {
@@ -193,9 +210,21 @@ static enum pmp_err on_entry(void *ctx, const struct pmp_entry *e, struct pmp_er
 }
 
 /* Outside lockstep a number that may have been published is never used again for other weights. */
+static void add_jump(struct pmp_learn *l, uint64_t from, uint64_t by) {
+  if (l->jumps == PMP_JUMPS_MAX) {
+    l->jumps--;
+    memmove(l->jump, l->jump + 1, l->jumps * sizeof l->jump[0]);
+  }
+  l->jump[l->jumps++] = (struct pmp_version_jump){.from = from, .by = by};
+}
+
 static void next_version(struct pmp_learn *l, bool resumed) {
   if (l->config.config->run.lockstep && resumed) return;
-  pmp_trainer_set_version(l->trainer, l->config.reserved_version + 1);
+  const uint64_t old = pmp_trainer_version(l->trainer);
+  const uint64_t used = l->config.reserved_version;
+  const uint64_t next = (resumed && old > used ? old : used) + 1;
+  if (resumed) add_jump(l, old, next - old);
+  pmp_trainer_set_version(l->trainer, next);
 }
 
 static enum pmp_err check_fingerprint(struct pmp_learn *l, const struct pmp_checkpoint_info *info,
@@ -230,6 +259,8 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   if (err != PMP_OK) return err;
   pmp_limiter_restore(l->config.limiter, c->debt, c->spi,
                       pmp_config_tolerance(l->config.config, c->spi), c->arrived);
+  memcpy(l->jump, c->jump, sizeof l->jump);
+  l->jumps = c->jumps;
   l->commit = c->commit;
   l->env_steps = c->env_steps;
   l->save_step = info.step;

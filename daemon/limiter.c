@@ -48,6 +48,12 @@ void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each) {
   pthread_mutex_unlock(&l->lock);
 }
 
+void pmp_limiter_pay(struct pmp_limiter *l, double rows) {
+  pthread_mutex_lock(&l->lock);
+  l->d += rows;
+  pthread_mutex_unlock(&l->lock);
+}
+
 void pmp_limiter_trainable(struct pmp_limiter *l, uint64_t n) {
   pthread_mutex_lock(&l->lock);
   l->trainable = n;

@@ -34,6 +34,8 @@ bool pmp_limiter_admit(struct pmp_limiter *l, uint64_t n);
 void pmp_limiter_release(struct pmp_limiter *l, uint64_t n);
 /* Learner: n rows became trainable (worth `each` rows of training; NaN: samples_per_insert). */
 void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each);
+/* Learner: a verdict pays `rows` rows of training. */
+void pmp_limiter_pay(struct pmp_limiter *l, double rows);
 /* Learner: rows that can be drawn now. */
 void pmp_limiter_trainable(struct pmp_limiter *l, uint64_t n);
 /* Learner: may it step? */

@@ -76,7 +76,7 @@ static const uint64_t *spread_u64(const uint64_t *from, uint32_t count, uint32_t
 
 size_t pmp_rows_scratch(const struct pmp_spec *spec, uint32_t rows) {
   const size_t row =
-      (pmp_spec_obs_size(spec) + spec->action.dim + 2) * sizeof(float) + sizeof(uint64_t);
+      (pmp_spec_obs_size(spec) + spec->action.dim + 2) * sizeof(float) + 2 * sizeof(uint64_t);
   return (size_t)rows * row + 16 * 64;
 }
 

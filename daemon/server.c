@@ -502,11 +502,12 @@ static void close_handle(uv_handle_t *handle, void *arg) {
 }
 
 static void close_parts(struct pmp_server *s) {
-  pmp_transport_close(&s->desk);
-  pmp_transport_close(&s->data);
   pmp_readers_close(s->reader);
   pmp_learn_close(s->learn);
   pmp_store_close(s->store);
+  /* Last: the threads above still read what calls hold. */
+  pmp_transport_close(&s->desk);
+  pmp_transport_close(&s->data);
   void *item = NULL;
   while (s->store_done.ready && pmp_ring_try_pop(&s->store_done, &item)) {
     struct pmp_pending *p = item;

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #define ARENA_KEEP_BYTES (4u << 20) /* larger scratch is given back after its call */
+#define SEND_TIMEOUT_MS 10000       /* a peer that does not take its reply for so long is dropped */
 
 static void receive(struct pmp_call *c) {
   c->sending = false;
+  nng_aio_set_timeout(c->aio, NNG_DURATION_INFINITE);
   nng_ctx_recv(c->ctx, c->aio);
 }
 
@@ -34,6 +36,7 @@ static void on_aio(void *arg) {
       nng_aio_set_msg(c->aio, NULL);
       atomic_fetch_add(&t->lost, 1);
       if (rv == NNG_ECLOSED) return;
+      if (rv == NNG_ETIMEDOUT) nng_pipe_close(c->pipe); /* it does not read its replies */
     }
     receive(c);
     return;
@@ -49,7 +52,8 @@ static void on_aio(void *arg) {
   c->size = nng_msg_len(c->msg);
   c->arrived_ns = pmp_clock_mono(&t->config.clock);
   atomic_fetch_add(&t->requests, 1);
-  mark_heard(t, nng_msg_get_pipe(c->msg));
+  c->pipe = nng_msg_get_pipe(c->msg);
+  mark_heard(t, c->pipe);
   if (pmp_ring_push(&t->ready, c) != PMP_OK)
     return; /* closing: there is a slot for every context */
   t->config.wake(t->config.wake_ctx);
@@ -63,10 +67,9 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     if (atomic_fetch_add(&t->connections, 1) >= t->config.connections) {
       atomic_fetch_add(&t->refused, 1);
       nng_pipe_close(pipe);
+      return;
     }
-    return;
-  }
-  if (event == NNG_PIPE_EV_ADD_POST) {
+    /* Now, not once it is added: its first message may come before that is told. */
     pthread_mutex_lock(&t->lock);
     if (t->silent_count < t->config.connections) {
       t->silent[t->silent_count++] =
@@ -110,7 +113,6 @@ static enum pmp_err listen_on(struct pmp_transport *t, struct pmp_errmsg *msg) {
   const char *url = t->config.url;
   int rv = nng_socket_set_size(t->socket, NNG_OPT_RECVMAXSZ, t->config.recv_max);
   if (rv == 0) rv = nng_pipe_notify(t->socket, NNG_PIPE_EV_ADD_PRE, on_pipe, t);
-  if (rv == 0) rv = nng_pipe_notify(t->socket, NNG_PIPE_EV_ADD_POST, on_pipe, t);
   if (rv == 0) rv = nng_pipe_notify(t->socket, NNG_PIPE_EV_REM_POST, on_pipe, t);
   if (rv == 0) rv = nng_listener_create(&t->listener, t->socket, url);
   if (rv == NNG_EADDRINVAL || rv == NNG_EINVAL || rv == NNG_ENOTSUP) {
@@ -151,6 +153,12 @@ fail:
 
 void pmp_transport_close(struct pmp_transport *t) {
   if (!t->call && !t->silent) return;
+  /* Contexts first: nng does not bear a socket that is closed while others enter its contexts. */
+  for (uint32_t i = 0; t->open && t->call && i < t->config.contexts; i++) {
+    if (!t->call[i].aio) continue;
+    nng_ctx_close(t->call[i].ctx);
+    nng_aio_stop(t->call[i].aio);
+  }
   if (t->open) nng_close(t->socket);
   t->open = false;
   for (uint32_t i = 0; t->call && i < t->config.contexts; i++) {
@@ -232,5 +240,6 @@ void pmp_call_reply(struct pmp_call *c, const void *data, size_t size) {
   }
   nng_aio_set_msg(c->aio, reply);
   c->sending = true;
+  nng_aio_set_timeout(c->aio, SEND_TIMEOUT_MS);
   nng_ctx_send(c->ctx, c->aio);
 }

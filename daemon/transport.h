@@ -23,7 +23,8 @@ struct pmp_call {
   struct pmp_transport *transport;
   nng_ctx ctx;
   nng_aio *aio;
-  nng_msg *msg; /* the request; owned until the reply */
+  nng_msg *msg;  /* the request; owned until the reply */
+  nng_pipe pipe; /* it came by */
   bool sending;
   const void *data; /* the request's bytes */
   size_t size;

@@ -297,8 +297,11 @@ static enum pmp_err publish(const struct pmp_fs *fs, const char *dir, uint64_t s
   snprintf(beside, sizeof beside, PMP_CHECKPOINT_TMP "%s", name);
   enum pmp_err err = pmp_checkpoint_path(path, dir, name, msg);
   if (err == PMP_OK) err = pmp_checkpoint_path(tmp, dir, beside, msg);
-  if (err == PMP_OK) err = write_beside(fs, tmp, s, manifest, msg);
-  if (err == PMP_OK) err = fs->rename(fs->self, tmp, path, msg);
+  if (err == PMP_OK) {
+    err = write_beside(fs, tmp, s, manifest, msg);
+    if (err == PMP_OK) err = fs->rename(fs->self, tmp, path, msg);
+    if (err != PMP_OK) (void)!remove_tree(fs, tmp, NULL); /* a full disk wants its space back */
+  }
   if (err == PMP_OK) err = fs->sync_dir(fs->self, dir, msg);
   bool any = false;
   for (size_t i = 0; err == PMP_OK && i < count; i++) {

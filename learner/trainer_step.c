@@ -228,7 +228,8 @@ static void drop_rejected(const struct work *w, struct pass *p, struct pmp_step_
   for (size_t j = 0; j < w->n; j++) {
     if (w->verdict[j] < 0) w->verdict[j] = 0;
   }
-  p->in.rejected = 0.0;
+  /* One pool: its denominator stays, only the rejected terms are left out. */
+  if (p->loss.averaging == PMP_AVERAGING_SETS) p->in.rejected = 0.0;
   m->skipped_rejected = true;
 }
 

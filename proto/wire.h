@@ -268,9 +268,10 @@ PMP_MUST_CHECK enum pmp_err pmp_wire_decode_reply(const void *data, size_t size,
                                                   const struct pmp_wire_limits *limits,
                                                   struct pmp_arena *arena, struct pmp_reply *out,
                                                   struct pmp_errmsg *msg);
-/* Chunk bytes to columns, checked against the spec (shapes, dtypes, box or bins, finite, group
- * order, flags and t in order within a chunk's environment). Numbers of unjudged or absent fields
- * are not invented. */
+/* Chunk bytes to columns, checked against the spec (NULL: only against itself): shapes, dtypes,
+ * bins and tokens in range, finite, weights >= 0, discounts in [0,1], groups 0,0,1,.., and for each
+ * environment of trajectories t in order, FIRST where and only where t is 0, a new episode only
+ * after LAST, TRUNCATED only with LAST. Numbers of unjudged or absent fields are not invented. */
 PMP_MUST_CHECK enum pmp_err pmp_wire_decode_chunk(const void *data, size_t size,
                                                   const struct pmp_spec *spec,
                                                   const struct pmp_wire_limits *limits,

@@ -109,6 +109,17 @@ static void check_integrity(struct check *c) {
   sqlite3_finalize(row);
 }
 
+static void on_difference(void *ctx, const char *name) {
+  fault(ctx, "%s is not the table or index that a store has", name);
+}
+
+/* The text of the tables is stored, too, and no other question would miss a column by name. */
+static void check_schema(struct check *c) {
+  struct pmp_errmsg msg = {{0}};
+  if (pmp_schema_compare(c->db, on_difference, c, &msg) != PMP_OK)
+    fault(c, "the schema cannot be checked: %s", msg.text);
+}
+
 static void check_references(struct check *c) {
   sqlite3_stmt *row = NULL;
   int rc = sqlite3_prepare_v2(c->db, "PRAGMA foreign_key_check", -1, &row, NULL);
@@ -191,6 +202,7 @@ enum pmp_err pmp_store_check(const char *path, const char *vfs,
     goto out;
   }
   check_integrity(&c);
+  check_schema(&c);
   check_references(&c);
   for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
     ask(&c, questions[i].name, questions[i].sql);

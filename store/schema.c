@@ -157,3 +157,37 @@ enum pmp_err pmp_schema_prepare(sqlite3 *db, const char *path, const char *synch
   PMP_TRY(pmp_db_exec(db, sql, msg));
   return migrate(db, version, msg);
 }
+
+static enum pmp_err look_up(sqlite3 *fresh, sqlite3_stmt *want, sqlite3_stmt *have,
+                            void (*differs)(void *ctx, const char *name), void *ctx,
+                            struct pmp_errmsg *msg) {
+  int rc;
+  while ((rc = sqlite3_step(want)) == SQLITE_ROW) {
+    const char *text[4];
+    for (int i = 0; i < 4; i++) text[i] = (const char *)sqlite3_column_text(want, i);
+    rc = pmp_db_bind(have, "tttt", text[0], text[1], text[2], text[3]);
+    if (rc == SQLITE_OK && sqlite3_step(have) != SQLITE_ROW) differs(ctx, text[1]);
+    if (rc != SQLITE_OK) break;
+  }
+  return rc == SQLITE_DONE ? PMP_OK : pmp_db_fail(fresh, rc, "read the schema", msg);
+}
+
+enum pmp_err pmp_schema_compare(sqlite3 *db, void (*differs)(void *ctx, const char *name),
+                                void *ctx, struct pmp_errmsg *msg) {
+  sqlite3 *fresh = NULL;
+  sqlite3_stmt *want = NULL, *have = NULL;
+  PMP_TRY(pmp_db_open(&fresh, ":memory:", NULL, SQLITE_OPEN_READWRITE, 0, msg));
+  enum pmp_err err = migrate(fresh, 0, msg);
+  if (err == PMP_OK)
+    err = pmp_db_prepare(fresh, "SELECT type, name, tbl_name, sql FROM sqlite_schema", &want, msg);
+  if (err == PMP_OK)
+    err = pmp_db_prepare(db,
+                         "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2"
+                         " AND tbl_name = ?3 AND replace(sql, ' ', '') IS replace(?4, ' ', '')",
+                         &have, msg);
+  if (err == PMP_OK) err = look_up(fresh, want, have, differs, ctx, msg);
+  sqlite3_finalize(want);
+  sqlite3_finalize(have);
+  sqlite3_close(fresh);
+  return err;
+}

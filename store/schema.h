@@ -20,5 +20,10 @@ PMP_MUST_CHECK enum pmp_err pmp_schema_identify(sqlite3 *db, const char *path, i
  * each in a transaction. */
 PMP_MUST_CHECK enum pmp_err pmp_schema_prepare(sqlite3 *db, const char *path,
                                                const char *synchronous, struct pmp_errmsg *msg);
+/* Calls differs for every table and index that is not, word by word (spaces aside), as this build
+ * makes it. Writes nothing. */
+PMP_MUST_CHECK enum pmp_err pmp_schema_compare(sqlite3 *db,
+                                               void (*differs)(void *ctx, const char *name),
+                                               void *ctx, struct pmp_errmsg *msg);
 
 #endif

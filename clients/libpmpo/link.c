@@ -203,16 +203,18 @@ static enum pmp_err attempt(struct pmpo_link *l, struct pmp_request *r, int64_t 
                             struct pmp_arena *arena, struct pmp_reply *reply,
                             struct pmp_errmsg *msg) {
   r->version = PMP_WIRE_VERSION_MAX;
-  r->request_id = ++l->request_id;
+  if (r->request_id == 0) r->request_id = ++l->request_id; /* resent under the same */
   r->session = (struct pmp_bytes){.data = l->session, .size = l->greeted ? sizeof l->session : 0};
   const void *data;
   size_t size;
   nng_msg *in;
   PMP_TRY(encode(l, r, &data, &size, msg));
+  if (l->silent_since_ns == 0) l->silent_since_ns = pmpo_now_ns();
   enum pmp_err err = exchange(l, data, size, until_ns, &in);
   if (err != PMP_OK) return pmp_fail(msg, err, "%s: %s", l->url, pmp_err_name(err));
   err = pmp_wire_decode_reply(nng_msg_body(in), nng_msg_len(in), &l->id->limits, arena, reply, msg);
   nng_msg_free(in);
+  l->silent_since_ns = 0;
   if (err != PMP_OK) return err;
   /* An older request's reply cannot come (nng drops it); anything else is not our daemon. */
   if (reply->request_id != r->request_id)
@@ -234,10 +236,13 @@ static bool patience(struct pmpo_link *l, const struct pmp_reply *reply, int64_t
 
 /* Nobody answered: the address may have moved, the connection may lead nowhere, and nng's dialer
  * gives up for good when a connection breaks in the moment it is made (EPIPE, which it takes for
- * its own closing). A session outlives this. */
-static void dial_again(struct pmpo_link *l) {
+ * its own closing). Several requests that each had less time than request_ms count together. A
+ * session outlives this. */
+static void dial_again(struct pmpo_link *l, bool late) {
   uint64_t dialled = l->dialled;
-  if (l->on_silence != NULL) l->on_silence(l->ctx_of_calls, l);
+  if (pmpo_now_ns() - l->silent_since_ns < l->id->request_ms * MS) return;
+  l->silent_since_ns = 0;
+  if (l->on_silence != NULL && !late) l->on_silence(l->ctx_of_calls, l);
   if (l->dialled != dialled) return;
   bool greeted = l->greeted;
   /* When even this fails, the next silence tries again. */
@@ -249,7 +254,7 @@ static enum pmp_err after_failure(struct pmpo_link *l, enum pmp_err err, int64_t
                                   struct pmp_errmsg *msg) {
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");
   if (err != PMP_ETIMEOUT && err != PMP_EIO) return err;
-  if (err == PMP_ETIMEOUT && pmpo_now_ns() < deadline_ns) dial_again(l);
+  if (err == PMP_ETIMEOUT) dial_again(l, pmpo_now_ns() >= deadline_ns);
   err = pmpo_pause(l, RESET_MS * MS, deadline_ns);
   if (err == PMP_ETIMEOUT) return pmp_fail(msg, err, "no answer from %s", l->url);
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");

@@ -42,8 +42,9 @@ struct pmpo_link {
   bool open, greeted;
   const atomic_bool *cancelled; /* nullable: once true, whoever waits gets PMP_ECLOSED */
   uint8_t session[PMP_SESSION_BYTES];
-  uint64_t request_id, dialled;          /* sockets opened */
-  struct pmp_arena out;                  /* the encoded request */
+  uint64_t request_id, dialled; /* sockets opened */
+  int64_t silent_since_ns;      /* first request without an answer since the last one; 0: none */
+  struct pmp_arena out;         /* the encoded request */
   _Atomic uint64_t resent, busy, hellos; /* any thread may read */
   /* Called with every reply to hello, before `greeted` is set. An error ends the request. */
   enum pmp_err (*on_hello)(void *ctx, const struct pmp_hello_reply *reply, struct pmp_errmsg *msg);

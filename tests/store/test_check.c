@@ -90,6 +90,9 @@ static const struct damage damages[] = {
      "verdicts of p on 1:0+4: 2 are active"},
     {"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET rootpage = 2 WHERE name = 'verdict_item'",
      "integrity: "},
+    {"PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = replace(sql, 'key', 'kex')"
+     " WHERE name = 'setting'",
+     "setting is not the table or index that a store has"},
 };
 
 static void test_every_fault_by_name(void **state) {
