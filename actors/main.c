@@ -34,6 +34,10 @@ int main(int argc, char **argv) {
     help(stdout);
     return PMP_EXIT_OK;
   }
+  if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+    printf("pmpo-actor %s\n", PMP_VERSION);
+    return PMP_EXIT_OK;
+  }
   for (size_t i = 0; argc >= 2 && i < sizeof kinds / sizeof kinds[0]; i++)
     if (strcmp(argv[1], kinds[i].name) == 0) return kinds[i].main(argc - 1, argv + 1);
   if (argc >= 2) fprintf(stderr, "pmpo-actor: no kind of actor is called '%.64s'\n\n", argv[1]);

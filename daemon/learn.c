@@ -355,7 +355,14 @@ static void show_state(struct pmp_learn *l, bool stepping) {
   if (l->paused) return; /* said when it began */
   const uint64_t end = l->config.config->run.max_steps;
   if (stepping) {
-    pmp_learn_state_set(l, PMP_LEARN_RUNNING, "");
+    struct pmp_limiter_state lim;
+    char text[160] = "";
+    pmp_limiter_get(l->config.limiter, &lim);
+    if (lim.d > 2 * l->config.limiter->tolerance) {
+      snprintf(text, sizeof text, "catching up: %.0f steps owed to rows that are there already",
+               lim.d / (double)l->config.config->learner.batch);
+    }
+    pmp_learn_state_set(l, PMP_LEARN_RUNNING, text);
   } else if (end > 0 && pmp_trainer_steps(l->trainer) >= end) {
     pmp_learn_state_set(l, PMP_LEARN_FINISHED, "run.max_steps reached");
   } else {
@@ -390,7 +397,9 @@ static void run(struct pmp_learn *l) {
       pmp_learn_refresh_status(l, true);
       if (pmp_ring_pop(&l->in, &item, IDLE_MS) == PMP_OK) sort_in(l, item);
     }
+    const int64_t shown = l->status_ns;
     pmp_learn_refresh_status(l, false);
+    if (stepping && l->status_ns != shown) show_state(l, true);
     emit_metrics(l, false);
     pmp_learn_save_if_due(l);
   }

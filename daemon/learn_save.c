@@ -264,6 +264,9 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   l->commit = c->commit;
   l->env_steps = c->env_steps;
   l->save_step = info.step;
+  pthread_mutex_lock(&l->lock);
+  l->shown.checkpoint_step = info.step;
+  pthread_mutex_unlock(&l->lock);
   pmp_log_write(l->config.log, PMP_LOG_INFO, "PMP-LEARN-RESUME",
                 "checkpoint=%s step=%" PRIu64 " commit=%" PRIu64, info.path, info.step, c->commit);
   return PMP_OK;

@@ -7,10 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifndef PMP_VERSION
-#define PMP_VERSION "0.1.0"
-#endif
-
 static const char usage[] =
     "usage: pmpod [options]\n"
     "Learns a policy from samples marked accepted or rejected, and serves it.\n"

@@ -16,7 +16,7 @@
 #define TICK_MS 100
 #define HOLD_MS 2
 #define STOP_NS 30000000000
-#define FULL_CHECKPOINT_NS 10000000000
+#define FULL_CHECKPOINT_NS 2000000000
 
 static void on_wake_cb(void *ctx) {
   uv_async_send(&((struct pmp_server *)ctx)->wake);

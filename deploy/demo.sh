@@ -51,6 +51,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+[ -z "${PMP_PARSE_ONLY:-}" ] || exit 0
+
 # ---- processes: all of them are children of this shell, each in a session of its own so that Ctrl-C reaches only the shell
 # and the view; should the shell be killed, the kernel ends them.
 
@@ -91,7 +93,7 @@ clean_up() {
 
 pmpod='' actor='' evaluator='' watch='' dir=''
 trap clean_up EXIT
-trap 'exit 130' INT
+trap 'printf "\nEnded by hand. %s\n" "${dir:+The run is kept in $dir; pmpod --config $dir/config.yaml --dir $dir goes on with it.}"; exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 

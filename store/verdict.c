@@ -77,7 +77,9 @@ static enum pmp_err meet_chunk(struct pmp_writer *w, const struct pmp_store_verd
   }
   pmp_db_done(get);
   if (!found)
-    return pmp_fail(msg, PMP_ENOTFOUND, "there is no chunk %" PRIu64 " (any more)", v->chunk);
+    return pmp_fail(msg, PMP_ENOTFOUND,
+                    "there is no chunk %" PRIu64 "; pmpoctl status says how many rows wait",
+                    v->chunk);
   if ((uint64_t)v->row + v->rows > j->rows)
     return pmp_fail(msg, PMP_EINVALID,
                     "item %" PRIu64 ":%u+%u is outside its chunk, which has %u rows", v->chunk,

@@ -10,10 +10,6 @@
 #include <getopt.h>
 #include <stdbool.h>
 
-#ifndef PMP_VERSION
-#define PMP_VERSION "0.1.0"
-#endif
-
 /* Documented in pmpoctl(1): scripts rely on them. */
 enum pmp_ctl_exit {
   PMP_EXIT_OK = 0,

@@ -14,6 +14,7 @@
 #define LEFT_COLUMNS 41  /* of the numbers */
 #define CHART_COLUMNS 24 /* least width of the curve */
 #define TICK_MS 200
+#define REPAINT_FRAMES 25
 #define SAID_S 8.0
 #define CURVE_MEAN 10
 
@@ -498,12 +499,15 @@ int pmp_screen_run(const struct pmp_watch *w, struct pmp_feed *feed, const volat
   timeout(TICK_MS);
   s.color = begin_colors();
   int code = -1;
+  unsigned frame = 0;
   while (code < 0) {
     pmp_feed_view(feed, v);
     getmaxyx(stdscr, s.rows, s.columns);
     draw(&s);
     code = pmp_watch_ended(w, v, stop);
     const int ch = getch();
+    /* What others write to this terminal goes away again; Ctrl-L at once. */
+    if (ch == 'L' - '@' || ++frame % REPAINT_FRAMES == 0) redrawwin(stdscr);
     if (ch != ERR && !key(ch, feed, v) && code < 0)
       code = w->conditional ? PMP_EXIT_INTERRUPTED : PMP_EXIT_OK;
   }

@@ -108,7 +108,7 @@ expect 0 resume
 expect 0 refresh
 expect 0 checkpoint
 expect 0 events -n 50
-for kind in pause set resume refresh checkpoint; do has " $kind "; done
+for kind in pause setting resume checkpoint; do has " $kind "; done
 expect 0 events -n 1 --json
 is_json
 expect 1 verdict 1:0 accept
