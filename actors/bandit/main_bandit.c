@@ -58,7 +58,7 @@ static enum pmp_err parse(struct bandit *b, int argc, char **argv, bool *done,
   PMP_TRY(pmp_options_parse(argc, argv, "a function to minimise, drawing from the run's reference",
                             own, sizeof own / sizeof own[0], &b->common, done, msg));
   if (b->common.name == NULL) b->common.name = KIND;
-  return PMP_OK;
+  return b->function_name != NULL ? pmp_function_find(b->function_name, &b->function, msg) : PMP_OK;
 }
 
 static enum pmp_err fits(void *ctx, const struct pmp_spec *spec, struct pmp_errmsg *msg) {

@@ -74,7 +74,7 @@ static enum pmp_err parse(struct control *c, int argc, char **argv, bool *done,
     return pmp_fail(msg, PMP_EINVALID,
                     "--once, --sample, --policy and --period belong to --evaluate");
   if (c->threads > c->envs) c->threads = c->envs;
-  return PMP_OK;
+  return c->task_name != NULL ? pmp_task_find(c->task_name, &c->task, msg) : PMP_OK;
 }
 
 static void list_tasks(void) {
