@@ -23,12 +23,22 @@ static enum pmp_err fail_value(const struct pmp_config_key *k, const char *value
   return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is not %s", k->section, k->key, value, want);
 }
 
+/* The words of a number: the first stands for NaN, the second for -1. */
+static bool is_word(const char *words, const char *value, double *out) {
+  const char *bar = strchr(words, '|');
+  const size_t first = bar ? (size_t)(bar - words) : strlen(words);
+  if (strlen(value) == first && strncmp(value, words, first) == 0) {
+    *out = NAN;
+    return true;
+  }
+  if (!bar || strcmp(value, bar + 1) != 0) return false;
+  *out = -1;
+  return true;
+}
+
 static enum pmp_err parse_number(const struct pmp_config_key *k, const char *value, double *out,
                                  struct pmp_errmsg *msg) {
-  if (k->nan && strcmp(value, k->nan) == 0) {
-    *out = NAN;
-    return PMP_OK;
-  }
+  if (k->nan && is_word(k->nan, value, out)) return PMP_OK;
   char *end = NULL;
   errno = 0;
   const double v = strtod(value, &end);
@@ -196,8 +206,13 @@ void pmp_config_get(const struct pmp_config *c, const struct pmp_config_key *k, 
     return;
   case PMP_CONFIG_FLOAT: {
     const double v = *(const double *)at;
+    const char *bar = k->nan ? strchr(k->nan, '|') : NULL;
     if (isnan(v)) {
-      snprintf(out, size, "%s", k->nan ? k->nan : "nan");
+      snprintf(out, size, "%.*s", bar ? (int)(bar - k->nan) : 64, k->nan ? k->nan : "nan");
+      return;
+    }
+    if (bar && v == -1) {
+      snprintf(out, size, "%s", bar + 1);
       return;
     }
     for (int digits = 6; digits <= 17; digits++) { /* the shortest text that reads back equal */
@@ -347,11 +362,18 @@ static double least_tolerance(const struct pmp_config *c, double samples_per_ins
 }
 
 double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert) {
+  if (isnan(c->learner.tolerance)) return INFINITY; /* "unlimited" */
   return c->learner.tolerance != 0 ? c->learner.tolerance : least_tolerance(c, samples_per_insert);
+}
+
+/* The papers' beta by kind of feedback (v2 Sec. 5). */
+static double beta_of(double alpha) {
+  return alpha >= 1 ? 0 : alpha <= 0 ? 2 : 0.5;
 }
 
 enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
   PMP_TRY(check_spec(c, msg));
+  if (c->objective.beta == -1) c->objective.beta = beta_of(c->objective.alpha);
   const double least = least_tolerance(c, c->learner.samples_per_insert);
   if (c->learner.tolerance != 0 && c->learner.tolerance < least) {
     return pmp_fail(msg, PMP_EINVALID,
@@ -409,11 +431,14 @@ static void widths(const struct pmp_config_list *list, uint32_t *out, uint32_t *
 static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
   const bool network = obs > 0;
   const bool gaussian = c->spec.action == PMP_ACTION_BOX;
+  const bool full = c->policy.covariance == PMP_COVARIANCE_FULL;
+  const bool mpo = strcmp(c->objective.name, "mpo") == 0;
   struct pmp_dist *d = &t->policy.dist;
-  d->kind = gaussian ? PMP_DIST_DIAG_GAUSSIAN : PMP_DIST_CATEGORICAL;
+  d->kind = !gaussian ? PMP_DIST_CATEGORICAL : full ? PMP_DIST_GAUSSIAN : PMP_DIST_DIAG_GAUSSIAN;
   d->dim = (uint32_t)c->spec.action_dim;
   d->bins = gaussian ? 0 : (uint32_t)c->spec.action_bins;
-  d->split = !isnan(c->objective.beta_mean);
+  d->split = !isnan(c->objective.beta_mean) || (mpo && gaussian);
+  d->per_dim = mpo && gaussian && !full; /* its multipliers are per action dimension */
   d->squash_mean = gaussian && network && c->policy.squash_mean;
   d->std_scale =
       network ? 0.721347520444481703f : 1.0f; /* 0.5 / ln 2: std 0.5 at a raw value of 0 */
@@ -440,16 +465,40 @@ static void trainer_critic(const struct pmp_config *c, uint32_t obs, struct pmp_
   t->critic_target_period = (uint32_t)c->critic.target_period;
 }
 
+/* V(x) of label rule value: the critic's widths, a scalar. */
+static void trainer_value(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
+  trainer_critic(c, obs, t);
+  t->critic.obs = obs > 0 ? obs : 1;
+  t->critic.act = 0;
+  t->critic.atoms = 1;
+}
+
 static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *t) {
   snprintf(t->objective, sizeof t->objective, "%.31s", c->objective.name);
   const bool split = !isnan(c->objective.beta_mean);
-  t->loss.alpha = (float)c->objective.alpha;
   t->beta_auto = !split && isnan(c->objective.beta);
-  t->loss.beta[0] = split          ? (float)c->objective.beta_mean
-                    : t->beta_auto ? 0.0f
-                                   : (float)c->objective.beta;
-  t->loss.beta[1] = split ? (float)c->objective.beta_std : t->loss.beta[0];
-  t->loss.averaging = (enum pmp_averaging)c->objective.averaging;
+  const double joint = t->beta_auto              ? 0
+                       : c->objective.beta == -1 ? beta_of(c->objective.alpha)
+                                                 : c->objective.beta;
+  t->loss = (struct pmp_objective_config){
+      .alpha = c->objective.alpha,
+      .beta = {split ? c->objective.beta_mean : joint, split ? c->objective.beta_std : joint},
+      .averaging = (enum pmp_averaging)c->objective.averaging,
+      .kl = (enum pmp_kl_kind)c->objective.kl,
+      .kl_by_state = c->objective.kl_weight == PMP_KL_WEIGHT_STATE,
+      .eta = c->objective.eta,
+      .tau = c->objective.tau,
+      .pairs = (uint32_t)c->objective.pairs,
+      .eps = c->objective.eps,
+      .eps_mean = c->objective.eps_mean,
+      .eps_std = c->objective.eps_std,
+      .eps_penalty = c->objective.eps_penalty,
+      .eta_exact = c->objective.temperature == PMP_TEMPERATURE_EXACT};
+  t->improvement = (enum pmp_improvement)c->objective.improvement;
+  t->improve =
+      (struct pmp_improve_config){.rule = (enum pmp_improve_rule)c->objective.improvement_rule,
+                                  .eigen_min = c->objective.eigen_min,
+                                  .eigen_max = c->objective.eigen_max};
   t->guard = (enum pmp_guard)c->objective.guard;
   t->kl_max = c->objective.kl_max;
   t->policy_optim = (struct pmp_adam_config){.lr = (float)c->optim.lr,
@@ -460,6 +509,8 @@ static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *
                                              .clip_norm = (float)c->optim.clip_norm};
   t->critic_optim = t->policy_optim;
   t->critic_optim.lr = (float)c->critic.lr;
+  t->dual_optim = (struct pmp_adam_config){
+      .lr = (float)c->objective.dual_lr, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
 }
 
 void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t) {
@@ -476,6 +527,7 @@ void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t
   t->label_samples = (uint32_t)c->label.samples;
   trainer_loss(c, t);
   if (t->judge == PMP_JUDGE_CRITIC) trainer_critic(c, obs, t);
+  if (pmp_trainer_has_value(t)) trainer_value(c, obs, t);
   t->refresh_period = (uint32_t)c->learner.refresh_period;
   t->batch = (uint32_t)c->learner.batch;
   t->kl_rows = (uint32_t)c->learner.kl_rows;

@@ -55,6 +55,7 @@ struct pmp_config {
     struct pmp_config_list hidden;
     bool layer_norm, squash_mean;
     double init_std, init_mean_range, std_min;
+    int64_t covariance;
   } policy;
   struct {
     struct pmp_config_list hidden;
@@ -63,8 +64,11 @@ struct pmp_config {
   } critic;
   struct {
     char name[PMP_CONFIG_TEXT_MAX];
-    double alpha, beta, beta_mean, beta_std, kl_max; /* beta NaN: auto; beta_mean NaN: joint */
-    int64_t averaging, guard;
+    /* beta NaN: auto, -1: the papers' (replaced by check); beta_mean NaN: joint */
+    double alpha, beta, beta_mean, beta_std, kl_max;
+    double eta, tau, eps, eps_mean, eps_std, eps_penalty, dual_lr, eigen_min, eigen_max;
+    uint64_t pairs;
+    int64_t averaging, guard, kl, kl_weight, temperature, improvement, improvement_rule;
   } objective;
   struct {
     int64_t judge, rule;
@@ -89,6 +93,11 @@ struct pmp_config {
   } log;
 };
 
+/* Values of the choices that only the configuration names. */
+enum { PMP_COVARIANCE_DIAGONAL, PMP_COVARIANCE_FULL };
+enum { PMP_KL_WEIGHT_UNIFORM, PMP_KL_WEIGHT_STATE };
+enum { PMP_TEMPERATURE_ADAM, PMP_TEMPERATURE_EXACT };
+
 enum pmp_config_type {
   PMP_CONFIG_BOOL,
   PMP_CONFIG_UINT,
@@ -107,7 +116,8 @@ struct pmp_config_key {
   const char *choices;  /* ENUM: "a|b|c", the values being base, base + 1, ... */
   int64_t base;
   bool live;       /* may change while running */
-  const char *nan; /* FLOAT: the word that stands for NaN ("auto", "joint"); NULL: none */
+  const char *nan; /* FLOAT: the word that stands for NaN ("joint"), or two, the second for -1
+                      ("auto|papers"); NULL: none */
   const char *doc;
 };
 /* The table, ordered by section; *count keys. */
@@ -136,7 +146,8 @@ void pmp_config_range(const struct pmp_config_key *key, char *out, size_t size);
 /* What holds between keys (tolerance, shapes, capacities), and everything that the trainer checks.
  */
 PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg);
-/* learner.tolerance, or what 0 stands for under this ratio: the least that is allowed. */
+/* learner.tolerance, or what 0 stands for under this ratio: the least that is allowed; INFINITY:
+ * unlimited. */
 double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert);
 
 /* A commented YAML file of c's values; markdown: the reference page of docs/. */

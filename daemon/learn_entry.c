@@ -124,13 +124,13 @@ static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const ch
   } else if (strcmp(key, "critic.lr") == 0) {
     live.critic_lr = (float)v;
   } else if (strcmp(key, "objective.alpha") == 0) {
-    live.alpha = (float)v;
+    live.alpha = v;
   } else if (strcmp(key, "objective.beta") == 0) {
-    live.beta[0] = live.beta[1] = (float)v;
+    live.beta[0] = live.beta[1] = v;
   } else if (strcmp(key, "objective.beta_mean") == 0) {
-    live.beta[0] = (float)v;
+    live.beta[0] = v;
   } else if (strcmp(key, "objective.beta_std") == 0) {
-    live.beta[1] = (float)v;
+    live.beta[1] = v;
   } else if (strcmp(key, "learner.refresh_period") == 0) {
     live.refresh_period = (uint32_t)v;
   } else {

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PMP_STEP_NUMBERS 18
+#define PMP_STEP_NUMBERS 25
 
 #define PMP_JUMPS_MAX 64
 

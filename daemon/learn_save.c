@@ -21,8 +21,8 @@ static char *context_write(struct pmp_learn *l, const struct pmp_replay_stats *r
                 (json_int_t)(ring->first_commit ? ring->first_commit : l->commit + 1), "env_steps",
                 (json_int_t)l->env_steps, "debt", lim.d, "samples_per_insert", lim.spi, "arrived",
                 (json_int_t)lim.arrived, "live", "lr", (double)live.lr, "critic_lr",
-                (double)live.critic_lr, "alpha", (double)live.alpha, "beta_0", (double)live.beta[0],
-                "beta_1", (double)live.beta[1], "refresh_period", (json_int_t)live.refresh_period);
+                (double)live.critic_lr, "alpha", live.alpha, "beta_0", live.beta[0], "beta_1",
+                live.beta[1], "refresh_period", (json_int_t)live.refresh_period);
   json_t *jumps = json_array();
   for (uint32_t i = 0; i < l->jumps; i++) {
     json_array_append_new(
@@ -76,8 +76,8 @@ static enum pmp_err context_read(const char *text, struct context *c, struct pmp
   c->arrived = (uint64_t)arrived;
   c->live = (struct pmp_trainer_live){.lr = (float)lr,
                                       .critic_lr = (float)critic_lr,
-                                      .alpha = (float)alpha,
-                                      .beta = {(float)beta0, (float)beta1},
+                                      .alpha = alpha,
+                                      .beta = {beta0, beta1},
                                       .refresh_period = (uint32_t)refresh};
   return PMP_OK;
 }

@@ -16,6 +16,12 @@ void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint6
   l->people = people;
 }
 
+/* Without a limit to the drift nothing is owed either way, and D stays where it is: so a later start
+ * with a limit finds no debt of a million rows. Lockstep and people know no such freedom. */
+static bool is_untied(const struct pmp_limiter *l) {
+  return isinf(l->tolerance) && !l->lockstep && !l->people;
+}
+
 void pmp_limiter_fini(struct pmp_limiter *l) {
   pthread_mutex_destroy(&l->lock);
 }
@@ -39,7 +45,9 @@ void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each) {
   pthread_mutex_lock(&l->lock);
   const uint64_t before = l->arrived;
   l->arrived += n;
-  if (isnan(each)) { /* rows up to min_size are free */
+  if (is_untied(l)) {
+    /* pays nothing */
+  } else if (isnan(each)) { /* rows up to min_size are free */
     const uint64_t floor_rows = before > l->min_size ? before : l->min_size;
     if (l->arrived > floor_rows) l->d += (double)(l->arrived - floor_rows) * l->spi;
   } else {
@@ -70,7 +78,7 @@ bool pmp_limiter_may_step(struct pmp_limiter *l) {
 
 void pmp_limiter_stepped(struct pmp_limiter *l, uint64_t rows) {
   pthread_mutex_lock(&l->lock);
-  l->d -= (double)rows;
+  if (!is_untied(l)) l->d -= (double)rows;
   pthread_mutex_unlock(&l->lock);
 }
 

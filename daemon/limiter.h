@@ -15,7 +15,7 @@ struct pmp_limiter {
   pthread_mutex_t lock;
   double d;              /* rows */
   uint64_t reserved;     /* admitted rows that have not arrived yet: each is worth spi then */
-  double spi, tolerance; /* samples per insert; rows */
+  double spi, tolerance; /* samples per insert; rows, INFINITY: the two are not tied together */
   uint64_t need;         /* max(min_size, batch) */
   uint64_t min_size, batch;
   uint64_t trainable; /* now */

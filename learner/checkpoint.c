@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TENSORS_MAX = PMP_BUFFERS * PMP_VIEWS_MAX + 2, STEP_DIGITS = 12, REVISION_DIGITS = 4 };
+enum { TENSORS_MAX = PMP_BUFFERS * PMP_VIEWS_MAX + 3, STEP_DIGITS = 12, REVISION_DIGITS = 4 };
 
 /* ---------------------------------------------------------------- names */
 
@@ -138,6 +138,7 @@ static enum pmp_err make_state(const struct pmp_trainer *t, struct state_file *s
   pmp_checkpoint_mark_pack(&mark, s->mark);
   add_words(s, PMP_CHECKPOINT_WORDS, s->words, PMP_TRAINER_WORDS);
   add_words(s, PMP_CHECKPOINT_MARK, s->mark, PMP_REPLAY_MARK_WORDS);
+  if (t->improve_doubles > 0) add_words(s, PMP_CHECKPOINT_IMPROVE, t->improve, t->improve_doubles);
   for (int id = 0; id < PMP_BUFFERS; id++) {
     if (t->floats[id] > 0) add_buffer(s, t, (enum pmp_trainer_buffer_id)id);
   }
@@ -175,8 +176,8 @@ json_t *pmp_checkpoint_networks(const struct pmp_trainer *t) {
   if (pmp_policy_spec_to_json(&t->config.policy, &text) != PMP_OK) return NULL;
   json_t *policy = json_loads(text, 0, NULL);
   free(text);
-  json_t *critic =
-      t->config.judge == PMP_JUDGE_CRITIC ? critic_json(&t->config.critic) : json_null();
+  const bool values = pmp_trainer_has_critic(&t->config) || pmp_trainer_has_value(&t->config);
+  json_t *critic = values ? critic_json(&t->config.critic) : json_null();
   return json_pack("{s:o,s:o}", "policy", policy, "critic", critic);
 }
 

@@ -143,6 +143,9 @@ static enum pmp_err match(const struct pmp_trainer *t, const struct pmp_checkpoi
   if (find_words(c, PMP_CHECKPOINT_WORDS, PMP_TRAINER_WORDS) == NULL ||
       find_words(c, PMP_CHECKPOINT_MARK, PMP_REPLAY_MARK_WORDS) == NULL)
     return pmp_fail(msg, PMP_ECONFLICT, "the checkpoint's counters are of another build");
+  if (t->improve_doubles > 0 && find_words(c, PMP_CHECKPOINT_IMPROVE, t->improve_doubles) == NULL)
+    return pmp_fail(msg, PMP_ECONFLICT,
+                    "the checkpoint has no state of the closed form (objective.improvement)");
   return PMP_OK;
 }
 
@@ -173,6 +176,9 @@ static enum pmp_err restore(struct pmp_trainer *t, const struct pmp_checkpoint_c
              view->count * sizeof(float));
     }
   }
+  if (t->improve_doubles > 0)
+    memcpy(t->improve, find_words(c, PMP_CHECKPOINT_IMPROVE, t->improve_doubles)->data,
+           t->improve_doubles * sizeof(double));
   memcpy(words, find_words(c, PMP_CHECKPOINT_WORDS, PMP_TRAINER_WORDS)->data, sizeof words);
   pmp_trainer_unpack(t, words);
   memcpy(words, find_words(c, PMP_CHECKPOINT_MARK, PMP_REPLAY_MARK_WORDS)->data,

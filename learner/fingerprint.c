@@ -92,8 +92,9 @@ static enum pmp_err run_products(struct pmp_trainer *t, XXH3_state_t *hash) {
   size_t rows = pmp_trainer_conditions_max(&t->config);
   rows = rows > 1024 ? 1024 : rows;
   if (t->config.policy.network) PMP_TRY(run_net(t, &t->policy.net, rows, 1, hash));
-  if (t->config.judge != PMP_JUDGE_CRITIC) return PMP_OK;
+  if (!pmp_trainer_has_critic(&t->config) && !pmp_trainer_has_value(&t->config)) return PMP_OK;
   PMP_TRY(run_net(t, &t->critic.net, rows, 1, hash));
+  if (!pmp_trainer_has_critic(&t->config)) return PMP_OK;
   return run_net(t, &t->critic.net, rows,
                  t->config.label_samples > 20 ? 20 : t->config.label_samples, hash);
 }

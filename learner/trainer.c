@@ -18,19 +18,51 @@ enum { BATCH_MAX = 1 << 20, SAMPLES_MAX = 1024, VERSION_ROWS_MAX = 1 << 16 };
 
 /* ---------------------------------------------------------------- configuration */
 
+bool pmp_trainer_has_critic(const struct pmp_trainer_config *c) {
+  return c->judge == PMP_JUDGE_CRITIC;
+}
+
+/* Outcomes without a verdict train the KL: where it is estimated from them, or rows are drawn for
+ * it alone. */
+static bool keeps_unlabelled(const struct pmp_trainer_config *c) {
+  return c->replay.shape == PMP_REPLAY_OUTCOMES && (c->loss.kl == PMP_KL_BC || c->kl_rows > 0);
+}
+
+bool pmp_trainer_has_value(const struct pmp_trainer_config *c) {
+  return c->judge == PMP_JUDGE_ACTOR && c->label_rule == PMP_LABEL_VALUE;
+}
+
+struct pmp_improve_config pmp_trainer_improve(const struct pmp_trainer_config *c) {
+  static const enum pmp_improve_kind kind[] = {[PMP_DIST_DIAG_GAUSSIAN] = PMP_IMPROVE_DIAG_GAUSSIAN,
+                                               [PMP_DIST_CATEGORICAL] = PMP_IMPROVE_CATEGORICAL,
+                                               [PMP_DIST_GAUSSIAN] = PMP_IMPROVE_GAUSSIAN};
+  const struct pmp_dist *dist = &c->policy.dist;
+  struct pmp_improve_config improve = c->improve;
+  improve.kind = kind[dist->kind];
+  improve.dim = dist->kind == PMP_DIST_CATEGORICAL ? dist->bins : dist->dim;
+  improve.alpha = c->loss.alpha;
+  improve.beta_mean = c->loss.beta[0];
+  improve.beta_cov = c->loss.beta[1];
+  return improve;
+}
+
 static enum pmp_err check_judge(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
   bool critic = c->judge == PMP_JUDGE_CRITIC;
   if (c->judge > PMP_JUDGE_PEOPLE) return pmp_fail(msg, PMP_EINVALID, "no such judge");
   if (critic != (c->replay.shape == PMP_REPLAY_TRAJECTORIES))
     return pmp_fail(msg, PMP_EINVALID,
                     "a critic judges trajectories, actors and people judge outcomes");
-  if (c->label_rule == PMP_LABEL_VALUE)
-    return pmp_fail(
-        msg, PMP_EUNAVAILABLE,
-        "label rule \"value\" needs a value function of states, which no judge here has");
   if (c->label_rule > PMP_LABEL_VALUE) return pmp_fail(msg, PMP_EINVALID, "no such label rule");
+  if (c->label_rule == PMP_LABEL_VALUE && c->judge == PMP_JUDGE_PEOPLE)
+    return pmp_fail(msg, PMP_EINVALID, "label rule \"value\" reads evaluations: people give none");
   if (c->label_rule == PMP_LABEL_TOP_K && c->label_k < 1)
     return pmp_fail(msg, PMP_EINVALID, "label k must be at least 1");
+  if (pmp_trainer_has_value(c)) {
+    if (c->critic.act != 0 || c->critic.atoms != 1 ||
+        c->critic.obs != (c->policy.obs > 0 ? c->policy.obs : 1))
+      return pmp_fail(msg, PMP_EINVALID, "the value function's sizes are not the policy's");
+    return pmp_adam_check(&c->critic_optim, msg);
+  }
   if (!critic) return PMP_OK;
   if (c->label_samples < 2 || c->label_samples > SAMPLES_MAX)
     return pmp_fail(msg, PMP_EINVALID, "label samples %u is not in 2..%d", c->label_samples,
@@ -60,10 +92,47 @@ static enum pmp_err check_batch(const struct pmp_trainer_config *c, struct pmp_e
   if (c->kl_rows == 0) return PMP_OK;
   if (c->replay.sampler != PMP_SAMPLER_UNIFORM)
     return pmp_fail(msg, PMP_EINVALID, "kl_rows needs the uniform sampler");
-  if (c->replay.shape == PMP_REPLAY_OUTCOMES && !c->replay.unlabelled_trainable)
-    return pmp_fail(msg, PMP_EUNAVAILABLE,
-                    "kl_rows needs unlabelled rows in memory, and this judge keeps none");
   return PMP_OK;
+}
+
+static enum pmp_err check_improvement(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
+  if (c->improvement > PMP_IMPROVEMENT_EXACT)
+    return pmp_fail(msg, PMP_EINVALID, "no such improvement");
+  if (c->improvement == PMP_IMPROVEMENT_GRADIENT) return PMP_OK;
+  if (c->policy.network)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "improvement exact has a closed form for policies without a network only");
+  if (c->policy.dist.kind == PMP_DIST_CATEGORICAL && c->policy.dist.dim != 1)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "improvement exact of bins has a closed form for one action dimension only");
+  if (c->policy.dist.squash_mean)
+    return pmp_fail(msg, PMP_EINVALID, "improvement exact needs a mean that is not squashed");
+  if (strcmp(c->objective, "pmpo") != 0)
+    return pmp_fail(msg, PMP_EINVALID, "improvement exact is of the objective pmpo, not \"%.31s\"",
+                    c->objective);
+  if (c->beta_auto)
+    return pmp_fail(msg, PMP_EINVALID, "improvement exact needs a beta in numbers, not auto");
+  struct pmp_improve_config improve = pmp_trainer_improve(c);
+  return pmp_improve_check(&improve, msg);
+}
+
+static enum pmp_err check_objective(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
+  const struct pmp_objective *objective = memchr(c->objective, 0, sizeof c->objective) != NULL
+                                              ? pmp_objective_find(c->objective)
+                                              : NULL;
+  if (objective == NULL)
+    return pmp_fail(msg, PMP_EINVALID, "there is no objective \"%.31s\"", c->objective);
+  const struct pmp_dist *dist = &c->policy.dist;
+  PMP_TRY(
+      pmp_objective_check(objective, &c->loss, pmp_dist_parts(dist), pmp_dist_kl_parts(dist), msg));
+  if (objective->needs_f && c->judge == PMP_JUDGE_PEOPLE)
+    return pmp_fail(msg, PMP_EINVALID, "objective %s reads evaluations: people give none",
+                    objective->name);
+  if (strcmp(objective->name, "mpo") == 0 && c->loss.eps_penalty > 0.0 &&
+      dist->kind == PMP_DIST_CATEGORICAL)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "eps_penalty keeps a gaussian in its box: bins never leave it");
+  return objective->duals != NULL ? pmp_adam_check(&c->dual_optim, msg) : PMP_OK;
 }
 
 enum pmp_err pmp_trainer_check(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
@@ -71,12 +140,11 @@ enum pmp_err pmp_trainer_check(const struct pmp_trainer_config *c, struct pmp_er
   struct pmp_critic critic;
   PMP_TRY(pmp_policy_init(&policy, &c->policy, msg));
   PMP_TRY(check_judge(c, msg));
-  if (c->judge == PMP_JUDGE_CRITIC) PMP_TRY(pmp_critic_init(&critic, &c->critic, msg));
+  if (pmp_trainer_has_critic(c) || pmp_trainer_has_value(c))
+    PMP_TRY(pmp_critic_init(&critic, &c->critic, msg));
   PMP_TRY(check_batch(c, msg));
-  if (memchr(c->objective, 0, sizeof c->objective) == NULL ||
-      pmp_objective_find(c->objective) == NULL)
-    return pmp_fail(msg, PMP_EINVALID, "there is no objective \"%.31s\"", c->objective);
-  PMP_TRY(pmp_objective_check(&c->loss, pmp_dist_parts(&c->policy.dist), msg));
+  PMP_TRY(check_objective(c, msg));
+  PMP_TRY(check_improvement(c, msg));
   PMP_TRY(pmp_adam_check(&c->policy_optim, msg));
   if (c->guard > PMP_GUARD_PAUSE) return pmp_fail(msg, PMP_EINVALID, "no such guard");
   if (c->guard != PMP_GUARD_OFF && !(c->kl_max > 0.0))
@@ -106,8 +174,11 @@ size_t pmp_trainer_outcomes_max(const struct pmp_trainer_config *c) {
 
 static bool allocate(struct pmp_trainer *t) {
   size_t pi = t->policy.manifest.floats, critic = t->critic.manifest.floats;
-  for (int id = 0; id < PMP_BUFFERS; id++) t->floats[id] = id < PMP_BUFFER_CRITIC ? pi : critic;
-  size_t bytes = (5 * pi + 5 * critic) * sizeof(float) + (PMP_BUFFERS + 2) * 64;
+  size_t dual = t->dual_manifest.floats;
+  for (int id = 0; id < PMP_BUFFERS; id++)
+    t->floats[id] = pmp_trainer_buffer_manifest(t, (enum pmp_trainer_buffer_id)id)->floats;
+  size_t bytes = (5 * pi + 5 * critic + 4 * dual) * sizeof(float) + (PMP_BUFFERS + 4) * 64 +
+                 t->improve_doubles * sizeof(double);
   if (pmp_arena_init(&t->params, bytes) != PMP_OK) return false;
   if (pmp_arena_init(&t->arena, pmp_trainer_scratch(t)) != PMP_OK) return false;
   bool ok = true;
@@ -117,7 +188,10 @@ static bool allocate(struct pmp_trainer *t) {
   }
   t->pi_grad = pmp_arena_zeroed(&t->params, pi, sizeof(float));
   t->critic_grad = pmp_arena_zeroed(&t->params, critic, sizeof(float));
-  return ok && t->pi_grad != NULL && t->critic_grad != NULL;
+  t->dual_grad = pmp_arena_zeroed(&t->params, dual, sizeof(float));
+  t->improve = pmp_arena_zeroed(&t->params, t->improve_doubles, sizeof(double));
+  return ok && t->pi_grad != NULL && t->critic_grad != NULL && t->dual_grad != NULL &&
+         t->improve != NULL;
 }
 
 /* Initial parameters and generators. */
@@ -138,9 +212,36 @@ static void seed_state(struct pmp_trainer *t) {
                                  t->floats[PMP_BUFFER_PI], 0};
   t->critic_adam = (struct pmp_adam){t->buffer[PMP_BUFFER_CRITIC_M], t->buffer[PMP_BUFFER_CRITIC_V],
                                      t->floats[PMP_BUFFER_CRITIC], 0};
+  t->dual_adam = (struct pmp_adam){t->buffer[PMP_BUFFER_DUAL_M], t->buffer[PMP_BUFFER_DUAL_V],
+                                   t->floats[PMP_BUFFER_DUAL], 0};
+  if (t->floats[PMP_BUFFER_DUAL] > 0)
+    t->objective->dual_init(&t->config.loss, pmp_dist_parts(&t->config.policy.dist),
+                            pmp_dist_kl_parts(&t->config.policy.dist), t->buffer[PMP_BUFFER_DUAL]);
+  if (t->improve_doubles > 0) {
+    const struct pmp_improve_config improve = pmp_trainer_improve(&t->config);
+    pmp_improve_init(&improve, t->improve);
+  }
   t->counters = (struct pmp_trainer_counters){.version = 1};
   pmp_rng_init(&t->counters.batch_rng, seed, STREAM_BATCH);
   pmp_rng_init(&t->counters.action_rng, seed, STREAM_ACTION);
+}
+
+/* Sizes of what the objective and the closed form keep beside the policy. */
+static enum pmp_err size_extras(struct pmp_trainer *t, struct pmp_errmsg *msg) {
+  const struct pmp_trainer_config *c = &t->config;
+  const struct pmp_dist *dist = &c->policy.dist;
+  size_t offset, duals = 0;
+  if (t->objective->duals != NULL)
+    duals = t->objective->duals(&c->loss, pmp_dist_parts(dist), pmp_dist_kl_parts(dist));
+  const uint32_t shape = (uint32_t)duals;
+  if (duals > 0 &&
+      pmp_manifest_add(&t->dual_manifest, "objective/dual", 1, &shape, &offset) != PMP_OK)
+    return pmp_fail(msg, PMP_EINVALID, "%zu dual variables are too many", duals);
+  if (c->improvement == PMP_IMPROVEMENT_EXACT) {
+    const struct pmp_improve_config improve = pmp_trainer_improve(c);
+    t->improve_doubles = pmp_improve_doubles(&improve);
+  }
+  return PMP_OK;
 }
 
 enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer_config *config,
@@ -151,11 +252,13 @@ enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer
   if (t == NULL) return pmp_fail(msg, PMP_ENOMEM, "trainer: out of memory");
   t->config = *config;
   t->config.replay.evaluated_trainable = config->judge == PMP_JUDGE_ACTOR;
+  t->config.replay.unlabelled_trainable = keeps_unlabelled(config);
   t->clock = clock;
   t->objective = pmp_objective_find(config->objective);
   enum pmp_err err = pmp_policy_init(&t->policy, &config->policy, msg);
-  if (err == PMP_OK && config->judge == PMP_JUDGE_CRITIC)
+  if (err == PMP_OK && (pmp_trainer_has_critic(config) || pmp_trainer_has_value(config)))
     err = pmp_critic_init(&t->critic, &config->critic, msg);
+  if (err == PMP_OK) err = size_extras(t, msg);
   if (err == PMP_OK) err = pmp_compute_cpu(&t->compute, config->threads);
   if (err == PMP_OK) err = pmp_replay_open(&t->replay, &t->config.replay, msg);
   if (err == PMP_OK && !allocate(t))
@@ -213,6 +316,7 @@ void pmp_trainer_set_version(struct pmp_trainer *t, uint64_t version) {
 }
 
 void pmp_trainer_refresh(struct pmp_trainer *t) {
+  (void)pmp_trainer_improve_now(t);
   memcpy(t->buffer[PMP_BUFFER_REF], t->buffer[PMP_BUFFER_PI],
          t->floats[PMP_BUFFER_PI] * sizeof(float));
   pmp_trainer_set_version(t, t->counters.version + 1);
@@ -251,12 +355,15 @@ enum pmp_err pmp_trainer_live_set(struct pmp_trainer *t, const struct pmp_traine
 
 const char *pmp_trainer_buffer_name(enum pmp_trainer_buffer_id id) {
   static const char *const name[PMP_BUFFERS] = {
-      "pi", "ref", "pi.adam_m", "pi.adam_v", "critic", "target", "critic.adam_m", "critic.adam_v"};
+      "pi",     "ref",         "pi.adam_m",     "pi.adam_v",
+      "critic", "target",      "critic.adam_m", "critic.adam_v",
+      "dual",   "dual.adam_m", "dual.adam_v"};
   return name[id];
 }
 
 const struct pmp_manifest *pmp_trainer_buffer_manifest(const struct pmp_trainer *t,
                                                        enum pmp_trainer_buffer_id id) {
+  if (id >= PMP_BUFFER_DUAL) return &t->dual_manifest;
   return id < PMP_BUFFER_CRITIC ? &t->policy.manifest : &t->critic.manifest;
 }
 
@@ -287,10 +394,11 @@ void pmp_trainer_pack(const struct pmp_trainer *t, uint64_t w[PMP_TRAINER_WORDS]
   w[17] = word_of(c->rejected);
   w[18] = word_of((double)g->policy_optim.lr);
   w[19] = word_of((double)g->critic_optim.lr);
-  w[20] = word_of((double)g->loss.alpha);
-  w[21] = word_of((double)g->loss.beta[0]);
-  w[22] = word_of((double)g->loss.beta[1]);
+  w[20] = word_of(g->loss.alpha);
+  w[21] = word_of(g->loss.beta[0]);
+  w[22] = word_of(g->loss.beta[1]);
   w[23] = g->refresh_period;
+  w[24] = t->dual_adam.step;
 }
 
 void pmp_trainer_unpack(struct pmp_trainer *t, const uint64_t w[PMP_TRAINER_WORDS]) {
@@ -306,10 +414,11 @@ void pmp_trainer_unpack(struct pmp_trainer *t, const uint64_t w[PMP_TRAINER_WORD
   c->rejected = double_of(w[17]);
   g->policy_optim.lr = (float)double_of(w[18]);
   g->critic_optim.lr = (float)double_of(w[19]);
-  g->loss.alpha = (float)double_of(w[20]);
-  g->loss.beta[0] = (float)double_of(w[21]);
-  g->loss.beta[1] = (float)double_of(w[22]);
+  g->loss.alpha = double_of(w[20]);
+  g->loss.beta[0] = double_of(w[21]);
+  g->loss.beta[1] = double_of(w[22]);
   g->refresh_period = (uint32_t)w[23];
+  t->dual_adam.step = w[24];
 }
 
 void pmp_trainer_hash(struct pmp_trainer *t, char out[33]) {
@@ -318,6 +427,7 @@ void pmp_trainer_hash(struct pmp_trainer *t, char out[33]) {
   XXH3_128bits_reset(state);
   for (int id = 0; id < PMP_BUFFERS; id++)
     XXH3_128bits_update(state, t->buffer[id], t->floats[id] * sizeof(float));
+  XXH3_128bits_update(state, t->improve, t->improve_doubles * sizeof(double));
   uint64_t words[PMP_TRAINER_WORDS + 2];
   struct pmp_replay_stats stats;
   pmp_replay_stats(t->replay, &stats);

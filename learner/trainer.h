@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "learner/critic/critic.h"
+#include "learner/improve/improve.h"
 #include "learner/label/label.h"
 #include "learner/objective/objective.h"
 #include "learner/optim/adam.h"
@@ -18,6 +19,9 @@
 #include "policy/policy.h"
 
 enum pmp_judge { PMP_JUDGE_ACTOR = 0, PMP_JUDGE_CRITIC = 1, PMP_JUDGE_PEOPLE = 2 };
+/* How the policy follows its verdicts: by the objective's gradient, or, without a network, by the
+ * closed form once a reference (learner/improve). */
+enum pmp_improvement { PMP_IMPROVEMENT_GRADIENT = 0, PMP_IMPROVEMENT_EXACT = 1 };
 enum pmp_guard { PMP_GUARD_OFF = 0, PMP_GUARD_SKIP = 1, PMP_GUARD_PAUSE = 2 };
 
 struct pmp_trainer_config {
@@ -30,41 +34,56 @@ struct pmp_trainer_config {
   uint32_t label_k, label_samples; /* 2 of 4 */
   char objective[32];
   struct pmp_objective_config loss;
+  enum pmp_improvement improvement;
+  struct pmp_improve_config improve; /* improvement exact; kind, dim and alpha are set by open */
   bool beta_auto;
   enum pmp_guard guard;
   double kl_max; /* nats, 10 */
-  struct pmp_adam_config policy_optim, critic_optim;
-  struct pmp_critic_config critic; /* judge critic only */
-  uint32_t value_samples;          /* actions of the reference for the bootstrap, 20 */
-  uint32_t critic_target_period;   /* steps, 100 */
-  uint32_t refresh_period;         /* steps, 0: never by itself */
-  uint32_t batch;                  /* rows */
-  uint32_t kl_rows;                /* further unlabelled rows for the KL only */
+  struct pmp_adam_config policy_optim, critic_optim, dual_optim;
+  /* Judge critic: Q(x, a). Judge actor with label rule value: V(x), learned from f; act 0, one
+   * atom, and obs 1 (a constant) where there is no condition. */
+  struct pmp_critic_config critic;
+  uint32_t value_samples;        /* actions of the reference for the bootstrap, 20 */
+  uint32_t critic_target_period; /* steps, 100 */
+  uint32_t refresh_period;       /* steps, 0: never by itself */
+  uint32_t batch;                /* rows */
+  uint32_t kl_rows;              /* further unlabelled rows for the KL only */
   bool
       normalize_obs; /* running mean and variance of observations: must be off (PMP_EUNAVAILABLE) */
-  struct pmp_replay_config replay; /* evaluated_trainable is set by open: judge actor */
+  struct pmp_replay_config
+      replay; /* evaluated_trainable and unlabelled_trainable are set by open */
 };
 
 /* Settings that may change while running. */
 struct pmp_trainer_live {
-  float lr, critic_lr, alpha, beta[2];
+  float lr, critic_lr;
+  double alpha, beta[2];
   uint32_t refresh_period;
 };
 
 /* What one step says of itself; averaged by the caller. NaN where it does not apply. */
 struct pmp_step_metrics {
-  double loss, loss_accepted, loss_rejected, loss_kl;
+  double loss, loss_accepted, loss_rejected, loss_kl, loss_dual;
   double kl[2];                          /* mean KL(ref||pi) by part (joint: [0]) */
   double kl_margin, entropy, std;        /* std: mean of the gaussian's */
   double accepted, rejected, unlabelled; /* outcomes in this step's batch */
+  double accepted_share;                 /* of the labelled */
+  double ess_accepted, ess_rejected;     /* effective sample sizes (sum w)^2 / sum w^2 */
+  double empty_accepted, empty_rejected; /* 1 when the batch has none of them, else 0 */
+  double temperature;                    /* mpo: eta */
   double grad_norm, critic_loss, critic_grad_norm, q_mean, staleness, return_n;
   bool skipped_rejected, skipped_step; /* the guard's doing */
+  bool improved;                       /* the closed form moved the policy in this step */
   bool guard_pause; /* guard "pause" fired: the step was not made, the run should pause */
   uint64_t rows;    /* rows drawn, what the rate limiter pays: set by every step that drew a batch,
                        made or skipped */
 };
 
 struct pmp_trainer; /* opaque */
+
+/* Are values learned beside the policy: the critic's Q, or the V of label rule value? */
+bool pmp_trainer_has_critic(const struct pmp_trainer_config *config);
+bool pmp_trainer_has_value(const struct pmp_trainer_config *config);
 
 PMP_MUST_CHECK enum pmp_err pmp_trainer_open(struct pmp_trainer **t,
                                              const struct pmp_trainer_config *config,
@@ -108,7 +127,8 @@ void pmp_trainer_times(const struct pmp_trainer *t, struct pmp_trainer_times *ou
  * on a resume. */
 PMP_MUST_CHECK enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m,
                                              bool *refreshed, struct pmp_errmsg *msg);
-/* ref <- pi now; version + 1. */
+/* ref <- pi now (improvement exact: after its step, when there is something to improve by); version
+ * + 1. */
 void pmp_trainer_refresh(struct pmp_trainer *t);
 /* Several learners: called with each gradient before the optimiser. NULL (default): identity. */
 void pmp_trainer_set_reduce(struct pmp_trainer *t,

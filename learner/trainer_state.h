@@ -10,10 +10,13 @@ enum pmp_trainer_buffer_id {
   PMP_BUFFER_REF,
   PMP_BUFFER_PI_M, /* Adam's moments */
   PMP_BUFFER_PI_V,
-  PMP_BUFFER_CRITIC, /* from here on: judge critic only */
+  PMP_BUFFER_CRITIC, /* these four: where values are learned */
   PMP_BUFFER_TARGET,
   PMP_BUFFER_CRITIC_M,
   PMP_BUFFER_CRITIC_V,
+  PMP_BUFFER_DUAL, /* from here on: objectives with dual variables only */
+  PMP_BUFFER_DUAL_M,
+  PMP_BUFFER_DUAL_V,
   PMP_BUFFERS
 };
 
@@ -30,14 +33,17 @@ struct pmp_trainer {
   struct pmp_policy policy;
   struct pmp_critic critic;
   const struct pmp_objective *objective;
+  struct pmp_manifest dual_manifest; /* "objective/dual" */
   struct pmp_compute compute;
   struct pmp_replay *replay; /* owned */
   struct pmp_arena params;   /* owns the buffers and gradients */
   struct pmp_arena arena;    /* a step's scratch */
   float *buffer[PMP_BUFFERS];
   size_t floats[PMP_BUFFERS]; /* 0 without a critic */
-  float *pi_grad, *critic_grad;
-  struct pmp_adam pi_adam, critic_adam;
+  float *pi_grad, *critic_grad, *dual_grad;
+  struct pmp_adam pi_adam, critic_adam, dual_adam;
+  double *improve; /* [improve_doubles] improvement exact: what the closed form has seen */
+  size_t improve_doubles;
   struct pmp_trainer_counters counters;
   struct pmp_trainer_times times;
   void (*reduce)(void *ctx, float *buffer, size_t n);
@@ -53,9 +59,16 @@ const struct pmp_manifest *pmp_trainer_buffer_manifest(const struct pmp_trainer 
 
 /* Everything besides the buffers as words, and back: what a checkpoint stores and what the hash
  * covers. */
-#define PMP_TRAINER_WORDS (4 + 2 * 6 + 8)
+#define PMP_TRAINER_WORDS (4 + 2 * 6 + 9)
 void pmp_trainer_pack(const struct pmp_trainer *t, uint64_t words[PMP_TRAINER_WORDS]);
 void pmp_trainer_unpack(struct pmp_trainer *t, const uint64_t words[PMP_TRAINER_WORDS]);
+
+/* The closed form's configuration: kind, sizes, alpha and betas from the rest. */
+struct pmp_improve_config pmp_trainer_improve(const struct pmp_trainer_config *config);
+/* Improvement exact: pi by the closed form from what has been seen of this reference
+ * (trainer_exact.c). False: there was nothing to improve by, or no finite policy came of it, or
+ * improvement is by gradient: pi is as before. */
+bool pmp_trainer_improve_now(struct pmp_trainer *t);
 
 /* Most conditions and outcomes that a step sees. */
 size_t pmp_trainer_conditions_max(const struct pmp_trainer_config *config);

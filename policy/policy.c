@@ -13,7 +13,7 @@
 /* ---- building ---- */
 
 static enum pmp_err check_init(const struct pmp_policy_spec *s, struct pmp_errmsg *msg) {
-  const bool gaussian = s->dist.kind == PMP_DIST_DIAG_GAUSSIAN;
+  const bool gaussian = s->dist.kind != PMP_DIST_CATEGORICAL;
   if (!isfinite(s->init_std) || s->init_std < 0 || !isfinite(s->init_mean_range) ||
       s->init_mean_range < 0)
     return pmp_fail(msg, PMP_EINVALID, "init_std %g or init_mean_range %g is below 0",
@@ -36,8 +36,12 @@ static enum pmp_err add_free(struct pmp_policy *p, struct pmp_errmsg *msg) {
     const uint32_t shape[2] = {d->dim, d->bins};
     err = pmp_manifest_add(&p->manifest, PREFIX "/logits", 2, shape, NULL);
   } else {
+    const bool full = d->kind == PMP_DIST_GAUSSIAN;
+    const uint32_t spread = (uint32_t)p->head - d->dim;
     err = pmp_manifest_add(&p->manifest, PREFIX "/mean_raw", 1, &d->dim, NULL);
-    if (err == PMP_OK) err = pmp_manifest_add(&p->manifest, PREFIX "/std_raw", 1, &d->dim, NULL);
+    if (err == PMP_OK)
+      err = pmp_manifest_add(&p->manifest, full ? PREFIX "/chol_raw" : PREFIX "/std_raw", 1,
+                             &spread, NULL);
   }
   return err == PMP_OK ? err : pmp_fail(msg, err, "the policy's parameters do not fit a manifest");
 }
@@ -75,7 +79,7 @@ enum pmp_err pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec 
 void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, float *params) {
   const struct pmp_policy_spec *s = &p->spec;
   const struct pmp_dist *d = &s->dist;
-  const bool gaussian = d->kind == PMP_DIST_DIAG_GAUSSIAN;
+  const bool gaussian = d->kind != PMP_DIST_CATEGORICAL;
   float *head = params;
   if (s->network) {
     pmp_net_init_params(&p->net, rng, params);
@@ -146,8 +150,27 @@ static const struct field spec_fields[] = {
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-static const char *kind_name(enum pmp_dist_kind kind) {
-  return kind == PMP_DIST_DIAG_GAUSSIAN ? "diag_gaussian" : "categorical";
+static const struct {
+  enum pmp_dist_kind kind;
+  const char *name;
+} kinds[] = {{PMP_DIST_DIAG_GAUSSIAN, "diag_gaussian"},
+             {PMP_DIST_GAUSSIAN, "gaussian"},
+             {PMP_DIST_CATEGORICAL, "categorical"}};
+
+static json_t *put_kind(enum pmp_dist_kind kind) {
+  for (size_t i = 0; i < COUNT(kinds); i++)
+    if (kinds[i].kind == kind) return json_string(kinds[i].name);
+  return NULL;
+}
+
+static bool get_kind(const json_t *value, enum pmp_dist_kind *kind) {
+  const char *name = json_string_value(value);
+  for (size_t i = 0; name && i < COUNT(kinds); i++) {
+    if (strcmp(name, kinds[i].name) != 0) continue;
+    *kind = kinds[i].kind;
+    return true;
+  }
+  return false;
 }
 
 static bool put_fields(json_t *object, const void *from, const struct field *field, size_t fields) {
@@ -176,7 +199,7 @@ static bool put_spec(json_t *root, const struct pmp_policy_spec *s) {
   const bool dist_set = json_object_set_new(root, "dist", dist) == 0;
   const bool hidden_set = json_object_set_new(root, "hidden", hidden) == 0;
   if (!dist_set || !hidden_set) return false;
-  if (json_object_set_new(dist, "kind", json_string(kind_name(s->dist.kind))) != 0) return false;
+  if (json_object_set_new(dist, "kind", put_kind(s->dist.kind)) != 0) return false;
   for (uint32_t i = 0; i < s->hidden_count && i < PMP_NET_HIDDEN_MAX; i++)
     if (json_array_append_new(hidden, json_integer((json_int_t)s->hidden[i])) != 0) return false;
   return put_fields(dist, &s->dist, dist_fields, COUNT(dist_fields)) &&
@@ -227,19 +250,16 @@ static enum pmp_err get_fields(const json_t *object, void *to, const struct fiel
 static enum pmp_err get_spec(const json_t *root, struct pmp_policy_spec *s,
                              struct pmp_errmsg *msg) {
   const json_t *dist = json_object_get(root, "dist"), *hidden = json_object_get(root, "hidden");
-  const char *kind = json_string_value(json_object_get(dist, "kind"));
+  const json_t *kind = json_object_get(dist, "kind");
   PMP_TRY(get_fields(root, s, spec_fields, COUNT(spec_fields), msg));
   PMP_TRY(get_fields(dist, &s->dist, dist_fields, COUNT(dist_fields), msg));
   /* All known keys were there: more of them are unknown ones. */
   if (json_object_size(root) != COUNT(spec_fields) + 2 ||
       json_object_size(dist) != COUNT(dist_fields) + 1)
     return pmp_fail(msg, PMP_EINVALID, "the policy's description has a key that is not known");
-  if (kind && strcmp(kind, kind_name(PMP_DIST_DIAG_GAUSSIAN)) == 0)
-    s->dist.kind = PMP_DIST_DIAG_GAUSSIAN;
-  else if (kind && strcmp(kind, kind_name(PMP_DIST_CATEGORICAL)) == 0)
-    s->dist.kind = PMP_DIST_CATEGORICAL;
-  else
-    return pmp_fail(msg, PMP_EINVALID, "the policy family \"%s\" is not known", kind ? kind : "");
+  if (!get_kind(kind, &s->dist.kind))
+    return pmp_fail(msg, PMP_EINVALID, "the policy family \"%s\" is not known",
+                    json_is_string(kind) ? json_string_value(kind) : "");
   if (!json_is_array(hidden) || json_array_size(hidden) > PMP_NET_HIDDEN_MAX)
     return pmp_fail(msg, PMP_EINVALID, "the policy's \"hidden\" is no list of at most %d numbers",
                     PMP_NET_HIDDEN_MAX);

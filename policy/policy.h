@@ -32,8 +32,9 @@ struct pmp_policy {
   size_t head; /* H */
 };
 
-/* Views: "policy/linear_0/weight" and so on for a network; "policy/mean_raw" and "policy/std_raw",
- * or "policy/logits" (D x bins), for free parameters. PMP_EINVALID with the reason. */
+/* Views: "policy/linear_0/weight" and so on for a network. For free parameters "policy/mean_raw"
+ * and "policy/std_raw" (full covariance: "policy/chol_raw", D (D + 1) / 2), or "policy/logits"
+ * (D x bins). PMP_EINVALID with the reason. */
 PMP_MUST_CHECK enum pmp_err
 pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec *spec, struct pmp_errmsg *msg);
 void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, float *params);

@@ -78,7 +78,7 @@ static enum pmp_err on_hello(void *ctx, const struct pmp_hello_reply *reply,
   if (err != PMP_OK) goto out;
   if (newest != NULL && same_greeting(&newest->reply, reply)) goto out;
   struct pmp_hello_reply kept = *reply;
-  if (newest != NULL)
+  if (atomic_load(&c->opened))
     kept.actor_state = (struct pmp_bytes){0}; /* an actor that lives on has its own */
   g = calloc(1, sizeof *g);
   err = g != NULL ? copy_greeting(g, &kept) : PMP_ENOMEM;
@@ -210,6 +210,7 @@ enum pmp_err pmpo_open(struct pmpo **out, const struct pmpo_options *options,
     pmpo_close(c);
     return err;
   }
+  atomic_store(&c->opened, true);
   *out = c;
   return PMP_OK;
 }

@@ -42,6 +42,7 @@ struct pmpo {
   atomic_bool weights_cancelled;
   pthread_mutex_t lock; /* greetings */
   struct pmpo_greeting *_Atomic greeting;
+  atomic_bool opened; /* pmpo_open is through; before it, each address's hello may differ */
   struct pmpo_queue queue;
 };
 

@@ -30,6 +30,8 @@ extern const struct pmp_command pmp_command_stop;
 extern const struct pmp_command pmp_command_export;
 extern const struct pmp_command pmp_command_weights;
 extern const struct pmp_command pmp_command_wait;
+extern const struct pmp_command pmp_command_experiment;
+extern const struct pmp_command pmp_command_import;
 
 /* NULL after the last. */
 const struct pmp_command *pmp_command_at(size_t i);

@@ -30,7 +30,8 @@ _pmpoctl_command() {
         i=$((i + 1))
         while [ "${COMP_WORDS[i + 1]-}" = : ]; do i=$((i + 2)); done ;;
       -D | --dir | --timeout | --as | --token | --png | --x | --mean | --line | --title | --from | --to | --points | --every | \
-        --metric | --until | --for | --lost | --confidence | --note | --which | --at | --after | -n | --number) i=$((i + 1)) ;;
+        --metric | --until | --for | --lost | --confidence | --note | --which | --at | --after | -n | --number | \
+        --seeds | --steps | --threads | --out | --functions | --methods | --dims) i=$((i + 1)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command=$word; else position=$((position + 1)); fi ;;
     esac
@@ -44,16 +45,18 @@ _pmpoctl() {
   _pmpoctl_command
   _pmpoctl_where
   case $before in
-    -D | --dir) _pmpoctl_files -d "$word" && return ;;
+    -D | --dir | --out) _pmpoctl_files -d "$word" && return ;;
+    --functions) _pmpoctl_words 'sphere rosenbrock schwefel cigar diffpow elli' "$word" && return ;;
+    --methods) _pmpoctl_words 'AR A R DPO DPO-20 BW boltzmann exact-AR exact-R' "$word" && return ;;
     --png) _pmpoctl_files -f "$word" && return ;;
     --which) _pmpoctl_words 'reference policy' "$word" && return ;;
     --x) _pmpoctl_words 'env step wall env,wall' "$word" && return ;;
     --metric) _pmpoctl_words "$("$program" "${where[@]}" --timeout 0.5 history 2>/dev/null)" "$word" && return ;;
     -C | --connect | --timeout | --as | --token | --mean | --line | --title | --from | --to | --points | --every | --until | --for | \
-      --lost | --confidence | --note | --at | --after | -n | --number) return ;;
+      --lost | --confidence | --note | --at | --after | -n | --number | --seeds | --steps | --threads | --dims) return ;;
   esac
   if [[ $word == -* ]]; then
-    _pmpoctl_words "$("$program" ${command:+help "$command"} --help 2>/dev/null | grep -oE -- '--[a-z]+' | sort -u) \
+    _pmpoctl_words "$("$program" ${command:+help "$command"} --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u) \
       --connect --dir --timeout --as --token --help" "$word"
     return
   fi
@@ -65,6 +68,7 @@ _pmpoctl() {
     set:0) _pmpoctl_words "$("$program" help set 2>/dev/null | grep -oE '[a-z]+\.[a-z_]+')" "$word" ;;
     verdict:1 | verdict:[3-9]) _pmpoctl_words 'accept reject skip withdraw' "$word" ;;
     export:0) _pmpoctl_files -f "$word" ;;
+    experiment:0) _pmpoctl_words 'bandits beta-sweep ipo-d1-d3' "$word" ;;
   esac
 }
 

@@ -1,6 +1,6 @@
 #include "learner/critic/atoms.h"
 
-#include "policy/nn/simd.h"
+#include "policy/nn/math.h"
 
 #include <math.h>
 #include <string.h>
@@ -15,27 +15,6 @@ struct block {
   float max[LANES];
   double sum[LANES]; /* of e */
 };
-
-/* exp(x) for x <= 0, within 1 ulp; 0 below the smallest normal number, NaN for NaN. Written so that
- * a loop over it becomes vector code (libm's is a call). Cody-Waite reduction, then a polynomial
- * (Cephes' expf). */
-PMP_INLINE float exp_nonpositive(float x) {
-  const float low = -87.33654f;
-  const float clamped = x > low ? x : low;
-  const float n = (clamped * 1.44269504f + 12582912.0f) - 12582912.0f;
-  const float r = (clamped - n * 0.693359375f) - n * -2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  const uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, sizeof power);
-  return x < low ? 0.0f : p * power + (x - x);
-}
 
 /* Floats in order as integers (and back: it is its own inverse on the bits), because the compiler
  * makes a vector maximum of integers only. A positive NaN is above everything, so that it reaches
@@ -77,7 +56,7 @@ PMP_INLINE void block_load(struct block *b, size_t count, size_t stride, uint32_
   }
   block_max(b, atoms);
   for (size_t i = 0; i < atoms; i++) {
-    for (size_t l = 0; l < LANES; l++) b->e[i][l] = exp_nonpositive(b->e[i][l] - b->max[l]);
+    for (size_t l = 0; l < LANES; l++) b->e[i][l] = pmp_math_expf_neg(b->e[i][l] - b->max[l]);
   }
   block_sum(b, atoms, b->sum);
 }

@@ -1,177 +1,293 @@
+/* The categorical: independent dimensions of bins, a logit each.
+ *
+ * A dimension's logits are read from memory once: a sweep for the log-sum-exps and the KL, then a
+ * second one for the gradient, which finds them in cache. A logit of -INFINITY is probability 0. */
 #include "policy/dist/family.h"
 
 #include "policy/nn/math.h"
 
-/* Logits between two looks at the running maximum; their exponentials stay in cache. */
+/* Logits between two looks at the running maximum, and at the outcomes. */
 #define BLOCK 256
-#define LANES 8 /* partial sums, so that a sum is one vector's, added up in fixed order */
+/* Partial sums, so that a sum is some vectors', added up in fixed order. More than 16, so that gcc
+ * vectorises the loops over them before it unrolls them. */
+#define LANES 32
 
 PMP_INLINE double fold(const double acc[LANES]) {
-  return ((acc[0] + acc[1]) + (acc[2] + acc[3])) + ((acc[4] + acc[5]) + (acc[6] + acc[7]));
+  double four[4] = {0};
+  for (size_t l = 0; l < LANES; l += 4)
+    for (size_t i = 0; i < 4; i++) four[i] += acc[l + i];
+  return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
-PMP_CLONES static float block_max(const float *z, size_t n) {
-  float lane[LANES], max;
-  for (size_t l = 0; l < LANES; l++) lane[l] = z[0];
-  size_t v = 0;
-  for (; v + LANES <= n; v += LANES)
-    for (size_t l = 0; l < LANES; l++) lane[l] = z[v + l] > lane[l] ? z[v + l] : lane[l];
-  for (; v < n; v++) lane[0] = z[v] > lane[0] ? z[v] : lane[0];
-  max = lane[0];
-  for (size_t l = 1; l < LANES; l++) max = lane[l] > max ? lane[l] : max;
+/* `wide`, a constant wherever these are inlined: float64, else float32. */
+PMP_INLINE double load(const void *x, bool wide, size_t v) {
+  return wide ? ((const double *)x)[v] : (double)((const float *)x)[v];
+}
+
+PMP_INLINE const void *from(const void *x, bool wide, size_t v) {
+  return wide ? (const void *)((const double *)x + v) : (const void *)((const float *)x + v);
+}
+
+PMP_INLINE double block_max(const void *z, bool wide, size_t n) {
+  double max = -INFINITY;
+  if (wide) {
+    const double *x = z;
+    double lane[LANES];
+    for (size_t l = 0; l < LANES; l++) lane[l] = x[l];
+    for (size_t v = LANES; v < n; v += LANES)
+      for (size_t l = 0; l < LANES; l++) lane[l] = x[v + l] > lane[l] ? x[v + l] : lane[l];
+    for (size_t l = 0; l < LANES; l++) max = lane[l] > max ? lane[l] : max;
+  } else {
+    const float *x = z;
+    float lane[LANES];
+    for (size_t l = 0; l < LANES; l++) lane[l] = x[l];
+    for (size_t v = LANES; v < n; v += LANES)
+      for (size_t l = 0; l < LANES; l++) lane[l] = x[v + l] > lane[l] ? x[v + l] : lane[l];
+    for (size_t l = 0; l < LANES; l++) max = (double)lane[l] > max ? (double)lane[l] : max;
+  }
   return max;
-}
-
-/* e[v] = exp(z[v] - max); their sum, NaN when a logit is not finite. */
-PMP_CLONES static double block_exp(const float *z, size_t n, double max, double *e) {
-  double acc[LANES] = {0};
-  for (size_t v = 0; v < n; v++)
-    e[v] = pmp_math_exp_neg((double)z[v] - max) + (double)(z[v] - z[v]); /* inf - inf is NaN */
-  size_t v = 0;
-  for (; v + LANES <= n; v += LANES)
-    for (size_t l = 0; l < LANES; l++) acc[l] += e[v + l];
-  for (size_t l = 0; v < n; v++, l++) acc[l] += e[v];
-  return fold(acc);
-}
-
-/* sum e[v] (z[v] - other[v]) */
-PMP_CLONES static double block_gap(const float *z, const float *other, const double *e, size_t n) {
-  double acc[LANES] = {0};
-  size_t v = 0;
-  for (; v + LANES <= n; v += LANES)
-    for (size_t l = 0; l < LANES; l++)
-      acc[l] += e[v + l] * ((double)z[v + l] - (double)other[v + l]);
-  for (size_t l = 0; v < n; v++, l++) acc[l] += e[v] * ((double)z[v] - (double)other[v]);
-  return fold(acc);
 }
 
 /* One sweep over the logits of a dimension: the largest so far, and sums relative to it. */
 struct sweep {
-  double max;
+  double max; /* finite, also where nothing is likely yet */
   double sum; /* of exp(z - max) */
   double gap; /* of exp(z - max) (z - other) */
 };
 
-static void sweep_block(struct sweep *s, const float *z, const float *other, size_t n) {
-  double e[BLOCK];
-  const double max = (double)block_max(z, n);
+static const struct sweep fresh = {.max = -DBL_MAX};
+
+/* n logits, a multiple of LANES. A NaN or +INFINITY makes the sum NaN; a logit that is not
+ * -INFINITY over an `other` that is, the gap infinite or NaN. */
+PMP_INLINE void sweep_block(struct sweep *s, const void *z, const void *other, bool wide,
+                            size_t n) {
+  const double max = block_max(z, wide, n);
   if (max > s->max) {
     const double shrink = pmp_math_exp_neg(s->max - max);
     s->sum *= shrink;
     s->gap *= shrink;
     s->max = max;
   }
-  s->sum += block_exp(z, n, s->max, e);
-  if (other) s->gap += block_gap(z, other, e, n);
+  const double top = s->max;
+  double sum[LANES] = {0}, gap[LANES] = {0};
+  for (size_t v = 0; v < n; v += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      const double logit = load(z, wide, v + l), e = pmp_math_exp_neg(logit - top);
+      sum[l] += e;
+      if (other) gap[l] += logit == -INFINITY ? 0 : e * (logit - load(other, wide, v + l));
+    }
+  s->sum += fold(sum);
+  if (other) s->gap += fold(gap);
 }
 
-/* log-sum-exp of one dimension's logits under pi and under ref. */
-struct dimension {
-  double lse, ref_lse;
+/* A row's last logits, filled up to a multiple of LANES with such as add nothing. */
+struct tail {
+  union {
+    float f32[BLOCK];
+    double f64[BLOCK];
+  } at;
 };
 
-/* Reads the logits of pi and ref once; *kl is KL(ref || pi) of this dimension. */
-static enum pmp_err prepare(const float *z, const float *ref, uint32_t bins, struct dimension *out,
-                            double *kl) {
-  struct sweep pi = {.max = (double)z[0]}, re = {.max = (double)ref[0]};
+PMP_INLINE const void *padded(struct tail *t, const void *z, bool wide, size_t n) {
+  const size_t whole = (n + LANES - 1) / LANES * LANES;
+  for (size_t v = 0; v < whole; v++) {
+    if (wide)
+      t->at.f64[v] = v < n ? ((const double *)z)[v] : -INFINITY;
+    else
+      t->at.f32[v] = v < n ? ((const float *)z)[v] : -INFINITY;
+  }
+  return &t->at;
+}
+
+/* re is NULL: ref is not read; gap: ref's gap is wanted. */
+PMP_INLINE void sweep_row(const void *z, const void *ref, bool wide, uint32_t bins, bool gap,
+                          struct sweep *pi, struct sweep *re) {
+  struct tail tail[2];
   for (size_t v = 0; v < bins; v += BLOCK) {
-    const size_t n = bins - v < BLOCK ? bins - v : BLOCK;
-    sweep_block(&pi, z + v, NULL, n);
-    sweep_block(&re, ref + v, kl ? z + v : NULL, n);
-  }
-  out->lse = pi.max + log(pi.sum);
-  out->ref_lse = re.max + log(re.sum);
-  /* sum_v ref_v (ln ref_v - ln pi_v), never below 0 but for rounding */
-  if (kl) *kl = pmp_dist_clamp(re.gap / re.sum + (out->lse - out->ref_lse));
-  /* A NaN or an infinity among the logits leaves its trace in one of these. */
-  return isfinite(out->lse) && isfinite(out->ref_lse) && (!kl || isfinite(*kl)) ? PMP_OK
-                                                                                : PMP_ENONFINITE;
-}
-
-static bool bin_of(float y, uint32_t bins, size_t *bin) {
-  if (!(y >= 0 && y < (float)bins)) return false;
-  *bin = (size_t)y;
-  return (float)*bin == y;
-}
-
-enum pmp_err pmp_categorical_forward(const struct pmp_dist *d, const struct pmp_dist_range *r,
-                                     const struct pmp_dist_row *row) {
-  struct dimension dim[PMP_DIST_DIM_MAX];
-  double kl = 0;
-  for (uint32_t i = 0; i < d->dim; i++) {
-    const size_t at = (size_t)i * d->bins;
-    double part = 0;
-    PMP_TRY(prepare(row->head + at, row->ref_head + at, d->bins, &dim[i], row->kl ? &part : NULL));
-    kl += part;
-  }
-  bool finite = row->kl == NULL || pmp_dist_narrow(kl, row->kl);
-  for (size_t j = r->first; j < r->last; j++) {
-    if (!pmp_dist_has(r, j)) continue;
-    double lp = 0, lp_ref = 0;
-    for (uint32_t i = 0; i < d->dim; i++) {
-      const size_t at = (size_t)i * d->bins;
-      size_t bin;
-      if (!bin_of(row->y[j * d->dim + i], d->bins, &bin)) return PMP_EINVALID;
-      lp += (double)row->head[at + bin] - dim[i].lse;
-      lp_ref += (double)row->ref_head[at + bin] - dim[i].ref_lse;
+    size_t n = bins - v < BLOCK ? bins - v : BLOCK;
+    const void *p = from(z, wide, v), *q = re ? from(ref, wide, v) : NULL;
+    if (n % LANES != 0) {
+      p = padded(&tail[0], p, wide, n);
+      if (re) q = padded(&tail[1], q, wide, n);
+      n = (n + LANES - 1) / LANES * LANES;
     }
-    if (row->lp) finite &= pmp_dist_narrow(lp, &row->lp[j]);
-    if (row->lp_ref) finite &= pmp_dist_narrow(lp_ref, &row->lp_ref[j]);
-  }
-  return finite ? PMP_OK : PMP_ENONFINITE;
-}
-
-/* dz[v] = own[v] - c pi_v + w (pi_v - ref_v): own is the sum of the coefficients of outcome v, c
- * that of all. */
-PMP_CLONES static void block_gradient(const float *z, const float *ref, size_t n,
-                                      const struct dimension *d, const double *own, double c,
-                                      double w, float *dz) {
-  for (size_t v = 0; v < n; v++) {
-    const double pi = (double)z[v] - d->lse, re = (double)ref[v] - d->ref_lse;
-    /* Rounding may leave a logarithm a hair above 0, which the exponential does not take. */
-    const double p = pmp_math_exp_neg(pi > 0 ? 0 : pi), q = pmp_math_exp_neg(re > 0 ? 0 : re);
-    dz[v] = (float)(own[v] + (w * (p - q) - c * p));
+    sweep_block(pi, p, NULL, wide, n);
+    if (re && gap)
+      sweep_block(re, q, p, wide, n);
+    else if (re)
+      sweep_block(re, q, NULL, wide, n);
   }
 }
 
-/* own[v - first] += the coefficients of the outcomes that are bin v in dimension i, for one block
- * of bins. */
-static enum pmp_err add_outcomes(const struct pmp_dist *d, const struct pmp_dist_range *r,
-                                 const struct pmp_dist_row *row, uint32_t i, uint32_t first,
-                                 double own[BLOCK]) {
-  if (row->c == NULL) return PMP_OK;
+PMP_CLONES static void sweep_f32(const float *z, const float *ref, uint32_t bins, bool gap,
+                                 struct sweep *pi, struct sweep *re) {
+  sweep_row(z, ref, false, bins, gap, pi, re);
+}
+
+PMP_CLONES static void sweep_f64(const double *z, const double *ref, uint32_t bins, bool gap,
+                                 struct sweep *pi, struct sweep *re) {
+  sweep_row(z, ref, true, bins, gap, pi, re);
+}
+
+/* One dimension of one condition. */
+struct dimension {
+  const struct pmp_dist *d;
+  const struct pmp_dist_seam *s;
+  uint32_t i;
+  size_t at; /* of its first logit */
+  double lse, ref_lse;
+  double c, w; /* sum of the outcomes' coefficients; weight of the KL */
+};
+
+static bool bin_of(const struct dimension *m, size_t j, size_t *bin) {
+  const double y = pmp_dist_at(m->s->y, j * m->d->dim + m->i);
+  if (!(y >= 0 && y < (double)m->d->bins)) return false;
+  *bin = (size_t)y;
+  return (double)*bin == y;
+}
+
+/* own[v - first] = the coefficients of the outcomes that are bin v, for a block of n bins; false:
+ * there are none. Bins are known to be some. */
+static bool own_coefficients(const struct dimension *m, size_t first, size_t n, double *own) {
+  const struct pmp_dist_range *r = &m->s->range;
+  bool any = false;
+  if (m->s->c == NULL) return false;
   for (size_t j = r->first; j < r->last; j++) {
     size_t bin;
-    if (!pmp_dist_has(r, j)) continue;
-    if (!bin_of(row->y[j * d->dim + i], d->bins, &bin)) return PMP_EINVALID;
-    if (bin >= first && bin - first < BLOCK) own[bin - first] += (double)row->c[j];
+    if (!pmp_dist_has(r, j) || !bin_of(m, j, &bin) || bin < first || bin - first >= n) continue;
+    if (!any)
+      for (size_t v = 0; v < n; v++) own[v] = 0;
+    any = true;
+    own[bin - first] += m->s->c[j];
+  }
+  return any;
+}
+
+/* dz[v] = own[v] - c pi_v + w (pi_v - ref_v). dz may be z. */
+PMP_INLINE void gradient_block(const struct dimension *m, const void *z, const void *ref,
+                               const double *own, bool wide, size_t n, void *dz) {
+  const double lse = m->lse, ref_lse = m->ref_lse, c = m->c, w = m->w;
+#pragma GCC ivdep
+  for (size_t v = 0; v < n; v++) {
+    const double pi = load(z, wide, v) - lse, re = ref ? load(ref, wide, v) - ref_lse : 0;
+    /* Rounding may leave a logarithm a hair above 0, which the exponential does not take. */
+    const double p = pmp_math_exp_neg(pi > 0 ? 0 : pi);
+    const double q = ref ? pmp_math_exp_neg(re > 0 ? 0 : re) : 0;
+    const double g = (own ? own[v] : 0) + ((ref ? w * (p - q) : 0) - c * p);
+    if (wide)
+      ((double *)dz)[v] = g;
+    else
+      ((float *)dz)[v] = (float)g;
+  }
+}
+
+PMP_INLINE void gradient_row(const struct dimension *m, const void *z, const void *ref, bool wide,
+                             void *dz) {
+  double own[BLOCK];
+  for (size_t v = 0; v < m->d->bins; v += BLOCK) {
+    const size_t n = m->d->bins - v < BLOCK ? m->d->bins - v : BLOCK;
+    const bool any = own_coefficients(m, v, n, own);
+    const void *p = from(z, wide, v), *q = ref ? from(ref, wide, v) : NULL;
+    void *out = wide ? (void *)((double *)dz + v) : (void *)((float *)dz + v);
+    if (any && ref)
+      gradient_block(m, p, q, own, wide, n, out);
+    else if (any)
+      gradient_block(m, p, NULL, own, wide, n, out);
+    else if (ref)
+      gradient_block(m, p, q, NULL, wide, n, out);
+    else
+      gradient_block(m, p, NULL, NULL, wide, n, out);
+  }
+}
+
+PMP_CLONES static void gradient_f32(const struct dimension *m, const float *z, const float *ref,
+                                    float *dz) {
+  gradient_row(m, z, ref, false, dz);
+}
+
+PMP_CLONES static void gradient_f64(const struct dimension *m, const double *z, const double *ref,
+                                    double *dz) {
+  gradient_row(m, z, ref, true, dz);
+}
+
+/* The outcomes' log-probabilities in this dimension, added to those of earlier ones. */
+static enum pmp_err add_outcomes(const struct dimension *m, struct pmp_dist_in pi,
+                                 struct pmp_dist_in ref) {
+  const struct pmp_dist_seam *s = m->s;
+  for (size_t j = s->range.first; j < s->range.last; j++) {
+    size_t bin;
+    if (!pmp_dist_has(&s->range, j)) continue;
+    if (!bin_of(m, j, &bin)) return PMP_EINVALID;
+    const double lp = pmp_dist_at(pi, m->at + bin) - m->lse;
+    if (!isfinite(lp)) return PMP_ENONFINITE;
+    if (s->lp) s->lp[j] = m->i == 0 ? lp : s->lp[j] + lp;
+    if (s->lp_ref) {
+      const double lp_ref = pmp_dist_at(ref, m->at + bin) - m->ref_lse;
+      if (!isfinite(lp_ref)) return PMP_ENONFINITE;
+      s->lp_ref[j] = m->i == 0 ? lp_ref : s->lp_ref[j] + lp_ref;
+    }
   }
   return PMP_OK;
 }
 
-enum pmp_err pmp_categorical_backward(const struct pmp_dist *d, const struct pmp_dist_range *r,
-                                      const struct pmp_dist_row *row) {
-  const double w = row->w ? (double)row->w[0] : 0;
-  double c = 0;
-  for (size_t j = r->first; row->c && j < r->last; j++)
-    if (pmp_dist_has(r, j)) c += (double)row->c[j];
-  if (!isfinite(c) || !isfinite(w)) return PMP_ENONFINITE;
+static enum pmp_err dimension_row(struct dimension *m, struct pmp_dist_in pi,
+                                  struct pmp_dist_in ref, struct pmp_dist_out dpi, double *kl) {
+  struct sweep one = fresh, two = fresh;
+  const bool gap = m->s->kl || m->w != 0, refs = gap || m->s->lp_ref;
+  const struct pmp_dist_in z = pmp_dist_from(pi, m->at), zr = pmp_dist_from(ref, m->at);
+  if (pi.f64)
+    sweep_f64(z.f64, zr.f64, m->d->bins, gap, &one, refs ? &two : NULL);
+  else
+    sweep_f32(z.f32, zr.f32, m->d->bins, gap, &one, refs ? &two : NULL);
+  /* A logit that is none leaves its trace here. */
+  m->lse = one.max + log(one.sum);
+  m->ref_lse = refs ? two.max + log(two.sum) : 0;
+  if (!isfinite(m->lse) || !isfinite(m->ref_lse)) return PMP_ENONFINITE;
+  if (gap) {
+    /* sum_v ref_v (ln ref_v - ln pi_v), never below 0 but for rounding */
+    const double here = pmp_dist_clamp(two.gap / two.sum + (m->lse - m->ref_lse));
+    if (!isfinite(here)) return PMP_ENONFINITE;
+    *kl += here;
+  }
+  PMP_TRY(add_outcomes(m, pi, ref));
+  if (dpi.f64)
+    gradient_f64(m, z.f64, m->w != 0 ? zr.f64 : NULL, dpi.f64 + m->at);
+  else if (dpi.f32)
+    gradient_f32(m, z.f32, m->w != 0 ? zr.f32 : NULL, dpi.f32 + m->at);
+  return PMP_OK;
+}
 
-  for (uint32_t i = 0; i < d->dim; i++) {
-    const size_t at = (size_t)i * d->bins;
-    const float *z = row->head + at, *ref = row->ref_head + at;
-    struct dimension dim;
-    PMP_TRY(prepare(z, ref, d->bins, &dim, NULL));
-    for (uint32_t v = 0; v < d->bins; v += BLOCK) {
-      const uint32_t n = d->bins - v < BLOCK ? d->bins - v : BLOCK;
-      double own[BLOCK] = {0};
-      PMP_TRY(add_outcomes(d, r, row, i, v, own));
-      block_gradient(z + v, ref + v, n, &dim, own, c, w, row->dhead + at + v);
+enum pmp_err pmp_categorical_row(const struct pmp_dist *d, const struct pmp_dist_seam *s,
+                                 struct pmp_dist_in pi, struct pmp_dist_in ref,
+                                 struct pmp_dist_out dpi) {
+  struct dimension m = {.d = d, .s = s};
+  double kl = 0, bound = 0;
+  if (dpi.f32 || dpi.f64) {
+    m.w = s->w ? s->w[0] : 0;
+    bound = fabs(m.w);
+    for (size_t j = s->range.first; s->c && j < s->range.last; j++) {
+      if (!pmp_dist_has(&s->range, j)) continue;
+      m.c += s->c[j];
+      bound += fabs(s->c[j]);
     }
-    for (size_t v = 0; v < d->bins; v++)
-      if (!isfinite(row->dhead[at + v])) return PMP_ENONFINITE;
+    /* No entry of the gradient is larger than this. */
+    if (!(bound <= (dpi.f32 ? (double)FLT_MAX : DBL_MAX))) return PMP_ENONFINITE;
+  }
+  for (m.i = 0; m.i < d->dim; m.i++, m.at += d->bins) PMP_TRY(dimension_row(&m, pi, ref, dpi, &kl));
+  if (s->kl && !pmp_dist_keep(kl, s->kl)) return PMP_ENONFINITE;
+  for (size_t j = s->range.first; j < s->range.last; j++) {
+    if (!pmp_dist_has(&s->range, j)) continue;
+    if ((s->lp && !isfinite(s->lp[j])) || (s->lp_ref && !isfinite(s->lp_ref[j])))
+      return PMP_ENONFINITE;
   }
   return PMP_OK;
+}
+
+/* ---- sampling, mode, entropy ---- */
+
+/* e[v] = exp(z[v] - max) */
+PMP_CLONES static void block_exp(const float *z, size_t n, double max, double *e) {
+  for (size_t v = 0; v < n; v++) e[v] = pmp_math_exp_neg((double)z[v] - max);
 }
 
 /* The first bin whose cumulative probability passes u, of logits whose exponentials sum to exp(max)
@@ -198,10 +314,9 @@ enum pmp_err pmp_categorical_sample(const struct pmp_dist *d, size_t b, size_t m
     for (uint32_t i = 0; i < d->dim; i++) {
       const float *z = head + (x * d->dim + i) * d->bins;
       double e[BLOCK];
-      struct sweep s = {.max = (double)z[0]};
-      for (size_t v = 0; v < d->bins; v += BLOCK)
-        sweep_block(&s, z + v, NULL, d->bins - v < BLOCK ? d->bins - v : BLOCK);
-      if (!isfinite(s.max) || !isfinite(s.sum)) return PMP_ENONFINITE;
+      struct sweep s = fresh;
+      sweep_f32(z, NULL, d->bins, false, &s, NULL);
+      if (!(s.sum > 0)) return PMP_ENONFINITE;
       if (d->bins <= BLOCK) block_exp(z, d->bins, s.max, e);
       for (size_t j = 0; j < m; j++)
         y[(x * m + j) * d->dim + i] = (float)draw(z, d->bins, &s, pmp_rng_double(rng), e);
@@ -210,16 +325,25 @@ enum pmp_err pmp_categorical_sample(const struct pmp_dist *d, size_t b, size_t m
   return PMP_OK;
 }
 
-enum pmp_err pmp_categorical_entropy(const struct pmp_dist *d, const float *head, float *entropy) {
+/* ln sum exp(z) - sum pi z, as the gap to logits of 0. */
+PMP_CLONES static double dimension_entropy(const float *z, uint32_t bins) {
   const float zero[BLOCK] = {0};
-  double sum = 0;
-  for (uint32_t i = 0; i < d->dim; i++) {
-    const float *z = head + (size_t)i * d->bins;
-    struct sweep s = {.max = (double)z[0]};
-    for (size_t v = 0; v < d->bins; v += BLOCK)
-      sweep_block(&s, z + v, zero, d->bins - v < BLOCK ? d->bins - v : BLOCK);
-    sum += pmp_dist_clamp(s.max + log(s.sum) - s.gap / s.sum);
+  struct tail tail;
+  struct sweep s = fresh;
+  for (size_t v = 0; v < bins; v += BLOCK) {
+    const size_t n = bins - v < BLOCK ? bins - v : BLOCK;
+    if (n % LANES == 0)
+      sweep_block(&s, z + v, zero, false, n);
+    else
+      sweep_block(&s, padded(&tail, z + v, false, n), zero, false, (n + LANES - 1) / LANES * LANES);
   }
+  return pmp_dist_clamp(s.max + log(s.sum) - s.gap / s.sum);
+}
+
+enum pmp_err pmp_categorical_entropy(const struct pmp_dist *d, const float *head, float *entropy) {
+  double sum = 0;
+  for (uint32_t i = 0; i < d->dim; i++)
+    sum += dimension_entropy(head + (size_t)i * d->bins, d->bins);
   return pmp_dist_narrow(sum, entropy) ? PMP_OK : PMP_ENONFINITE;
 }
 
@@ -228,9 +352,10 @@ enum pmp_err pmp_categorical_mode(const struct pmp_dist *d, const float *head, f
     const float *z = head + (size_t)i * d->bins;
     uint32_t best = 0;
     for (uint32_t v = 0; v < d->bins; v++) {
-      if (!isfinite(z[v])) return PMP_ENONFINITE;
+      if (!isfinite(z[v]) && z[v] != -INFINITY) return PMP_ENONFINITE;
       if (z[v] > z[best]) best = v;
     }
+    if (z[best] == -INFINITY) return PMP_ENONFINITE;
     y[i] = (float)best;
   }
   return PMP_OK;

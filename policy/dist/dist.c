@@ -2,33 +2,55 @@
 
 #include "policy/dist/family.h"
 
-#include <float.h>
-#include <string.h>
+static bool is_gaussian(const struct pmp_dist *d) {
+  return d->kind == PMP_DIST_DIAG_GAUSSIAN || d->kind == PMP_DIST_GAUSSIAN;
+}
+
+static enum pmp_err check_gaussian(const struct pmp_dist *d, struct pmp_errmsg *msg) {
+  if (d->per_dim && (!d->split || d->kind == PMP_DIST_GAUSSIAN))
+    return pmp_fail(msg, PMP_EINVALID,
+                    "a KL per dimension needs mean and spread apart, and no full covariance");
+  if (!(d->std_scale > 0 && d->std_scale <= FLT_MAX))
+    return pmp_fail(msg, PMP_EINVALID, "std_scale %g is not above 0", (double)d->std_scale);
+  if (!(d->std_min > 0 && d->std_min <= FLT_MAX))
+    return pmp_fail(msg, PMP_EINVALID, "std_min %g is not above 0", (double)d->std_min);
+  return PMP_OK;
+}
+
+static enum pmp_err check_categorical(const struct pmp_dist *d, struct pmp_errmsg *msg) {
+  if (d->bins < 2 || d->bins > PMP_DIST_BINS_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "%u bins: 2 to %u are possible", d->bins, PMP_DIST_BINS_MAX);
+  if (d->split || d->per_dim)
+    return pmp_fail(msg, PMP_EINVALID, "only a Gaussian has its mean and spread apart");
+  return PMP_OK;
+}
 
 enum pmp_err pmp_dist_check(const struct pmp_dist *d, struct pmp_errmsg *msg) {
-  const bool gaussian = d->kind == PMP_DIST_DIAG_GAUSSIAN;
-  if (!gaussian && d->kind != PMP_DIST_CATEGORICAL)
+  const uint32_t most = d->kind == PMP_DIST_GAUSSIAN ? PMP_DIST_CHOL_DIM_MAX : PMP_DIST_DIM_MAX;
+  if (!is_gaussian(d) && d->kind != PMP_DIST_CATEGORICAL)
     return pmp_fail(msg, PMP_EINVALID, "no policy family %d", (int)d->kind);
-  if (d->dim < 1 || d->dim > PMP_DIST_DIM_MAX)
-    return pmp_fail(msg, PMP_EINVALID, "%u action dimensions: 1 to %d are possible", d->dim,
-                    PMP_DIST_DIM_MAX);
-  if (!gaussian && (d->bins < 2 || d->bins > PMP_DIST_BINS_MAX))
-    return pmp_fail(msg, PMP_EINVALID, "%u bins: 2 to %u are possible", d->bins, PMP_DIST_BINS_MAX);
-  if (d->split && !gaussian)
-    return pmp_fail(msg, PMP_EINVALID, "only a Gaussian has its mean and spread apart");
-  if (d->per_dim && !d->split)
-    return pmp_fail(msg, PMP_EINVALID, "a KL per dimension needs mean and spread apart");
-  if (gaussian && !(d->std_scale > 0 && d->std_scale <= FLT_MAX))
-    return pmp_fail(msg, PMP_EINVALID, "std_scale %g is not above 0", (double)d->std_scale);
-  if (gaussian && !(d->std_min > 0 && d->std_min <= FLT_MAX))
-    return pmp_fail(msg, PMP_EINVALID, "std_min %g is not above 0", (double)d->std_min);
+  if (d->dim < 1 || d->dim > most)
+    return pmp_fail(msg, PMP_EINVALID, "%u action dimensions: 1 to %u are possible", d->dim, most);
+  PMP_TRY(is_gaussian(d) ? check_gaussian(d, msg) : check_categorical(d, msg));
   if (!(d->low < d->high) || !isfinite(d->low) || !isfinite(d->high))
     return pmp_fail(msg, PMP_EINVALID, "actions from %g to %g", (double)d->low, (double)d->high);
   return PMP_OK;
 }
 
 size_t pmp_dist_head(const struct pmp_dist *d) {
-  return (size_t)d->dim * (d->kind == PMP_DIST_CATEGORICAL ? d->bins : 2);
+  switch (d->kind) {
+  case PMP_DIST_CATEGORICAL:
+    return (size_t)d->dim * d->bins;
+  case PMP_DIST_GAUSSIAN:
+    return d->dim + PMP_DIST_TRIANGLE((size_t)d->dim);
+  case PMP_DIST_DIAG_GAUSSIAN:
+    break;
+  }
+  return 2 * (size_t)d->dim;
+}
+
+size_t pmp_dist_natural(const struct pmp_dist *d) {
+  return d->kind == PMP_DIST_GAUSSIAN ? (size_t)d->dim * (d->dim + 1) : pmp_dist_head(d);
 }
 
 uint32_t pmp_dist_parts(const struct pmp_dist *d) {
@@ -38,6 +60,8 @@ uint32_t pmp_dist_parts(const struct pmp_dist *d) {
 uint32_t pmp_dist_kl_parts(const struct pmp_dist *d) {
   return d->per_dim ? 2 * d->dim : pmp_dist_parts(d);
 }
+
+/* ---- one batch ---- */
 
 /* How a batch's outcomes lie. */
 struct layout {
@@ -77,99 +101,157 @@ static void range_next(const struct layout *l, size_t n, size_t x, struct pmp_di
   }
 }
 
-enum pmp_err pmp_dist_forward(const struct pmp_dist *d, size_t b, size_t n, const float *head,
-                              const float *ref_head, const float *y, const uint32_t *x_of_y,
-                              float *lp, float *lp_ref, float *kl) {
-  const size_t h = pmp_dist_head(d), k = pmp_dist_kl_parts(d);
+/* The arguments of a public function: heads and their gradient when f32, natural parameters when
+ * f64. */
+struct batch {
+  const struct pmp_dist *d;
+  size_t b, n;
+  struct pmp_dist_in pi, ref, y;
+  const uint32_t *x_of_y;
+  const double *c, *w;
+  double *lp, *lp_ref, *kl;
+  struct pmp_dist_out dpi;
+};
+
+/* One condition's numbers. */
+struct condition {
+  struct pmp_dist_in pi, ref;
+  struct pmp_dist_out dpi;
+};
+
+static enum pmp_err diag_condition(const struct pmp_dist *d, const struct pmp_dist_seam *s,
+                                   const struct condition *x) {
+  double space[8 * PMP_DIST_DIM_MAX];
+  const size_t p = pmp_dist_padded(d->dim);
+  const struct pmp_diag pi = {space, space + p}, ref = {space + 2 * p, space + 3 * p};
+  const struct pmp_diag grad = {space + 4 * p, space + 5 * p};
+  const struct pmp_diag slope = {space + 6 * p, space + 7 * p};
+  const bool backward = x->dpi.f32 || x->dpi.f64;
+  if (x->pi.f64) {
+    PMP_TRY(pmp_natural_diag(d, x->ref.f64, &ref));
+    PMP_TRY(pmp_natural_diag(d, x->pi.f64, &pi));
+  } else {
+    PMP_TRY(pmp_head_diag(d, x->ref.f32, &ref, &slope));
+    PMP_TRY(pmp_head_diag(d, x->pi.f32, &pi, &slope));
+  }
+  PMP_TRY(pmp_diag_row(d, s, &pi, &ref, backward ? &grad : NULL));
+  if (!backward) return PMP_OK;
+  return x->dpi.f64 ? pmp_natural_diag_back(d, &grad, x->dpi.f64)
+                    : pmp_head_diag_back(d, &grad, &slope, x->dpi.f32);
+}
+
+static enum pmp_err chol_condition(const struct pmp_dist *d, const struct pmp_dist_seam *s,
+                                   const struct condition *x) {
+  double space[5 * PMP_DIST_CHOL_DIM_MAX + 3 * PMP_DIST_TRIANGLE(PMP_DIST_CHOL_DIM_MAX)];
+  const size_t p = pmp_dist_padded(d->dim), row = p + PMP_DIST_TRIANGLE((size_t)d->dim);
+  const struct pmp_chol pi = {space, space + p}, ref = {space + row, space + row + p};
+  const struct pmp_chol grad = {space + 2 * row, space + 2 * row + p};
+  const struct pmp_diag slope = {space + 3 * row, space + 3 * row + p};
+  const bool backward = x->dpi.f32 || x->dpi.f64;
+  if (x->pi.f64) {
+    PMP_TRY(pmp_natural_chol(d, x->ref.f64, &ref));
+    PMP_TRY(pmp_natural_chol(d, x->pi.f64, &pi));
+  } else {
+    PMP_TRY(pmp_head_chol(d, x->ref.f32, &ref, &slope));
+    PMP_TRY(pmp_head_chol(d, x->pi.f32, &pi, &slope));
+  }
+  PMP_TRY(pmp_chol_row(d, s, &pi, &ref, backward ? &grad : NULL));
+  if (!backward) return PMP_OK;
+  return x->dpi.f64 ? pmp_natural_chol_back(d, &grad, x->dpi.f64)
+                    : pmp_head_chol_back(d, &grad, &slope, x->dpi.f32);
+}
+
+static enum pmp_err run(const struct batch *t) {
+  const struct pmp_dist *d = t->d;
+  const size_t k = pmp_dist_kl_parts(d), h = t->pi.f64 ? pmp_dist_natural(d) : pmp_dist_head(d);
   struct layout l;
-  PMP_TRY(layout_of(b, n, x_of_y, &l));
-  struct pmp_dist_range r = {0};
-  for (size_t x = 0; x < b; x++) {
-    range_next(&l, n, x, &r);
-    const struct pmp_dist_row row = {.head = head + x * h,
-                                     .ref_head = ref_head + x * h,
-                                     .y = y,
-                                     .lp = lp,
-                                     .lp_ref = lp_ref,
-                                     .kl = kl ? kl + x * k : NULL};
-    PMP_TRY(d->kind == PMP_DIST_CATEGORICAL ? pmp_categorical_forward(d, &r, &row)
-                                            : pmp_gaussian_forward(d, &r, &row));
+  PMP_TRY(layout_of(t->b, t->n, t->x_of_y, &l));
+  struct pmp_dist_seam s = {.y = t->y, .lp = t->lp, .lp_ref = t->lp_ref, .c = t->c};
+  for (size_t x = 0; x < t->b; x++) {
+    const struct condition at = {
+        .pi = pmp_dist_from(t->pi, x * h),
+        .ref = pmp_dist_from(t->ref, x * h),
+        .dpi = {t->dpi.f32 ? t->dpi.f32 + x * h : NULL, t->dpi.f64 ? t->dpi.f64 + x * h : NULL}};
+    range_next(&l, t->n, x, &s.range);
+    s.kl = t->kl ? t->kl + x * k : NULL;
+    s.w = t->w ? t->w + x * k : NULL;
+    switch (d->kind) {
+    case PMP_DIST_DIAG_GAUSSIAN:
+      PMP_TRY(diag_condition(d, &s, &at));
+      break;
+    case PMP_DIST_GAUSSIAN:
+      PMP_TRY(chol_condition(d, &s, &at));
+      break;
+    case PMP_DIST_CATEGORICAL:
+      PMP_TRY(pmp_categorical_row(d, &s, at.pi, at.ref, at.dpi));
+      break;
+    }
   }
   return PMP_OK;
+}
+
+static struct batch heads(const struct pmp_dist *d, size_t b, size_t n, const float *head,
+                          const float *ref_head, const float *y, const uint32_t *x_of_y) {
+  return (struct batch){.d = d,
+                        .b = b,
+                        .n = n,
+                        .pi = {.f32 = head},
+                        .ref = {.f32 = ref_head},
+                        .y = {.f32 = y},
+                        .x_of_y = x_of_y};
+}
+
+enum pmp_err pmp_dist_forward(const struct pmp_dist *d, size_t b, size_t n, const float *head,
+                              const float *ref_head, const float *y, const uint32_t *x_of_y,
+                              double *lp, double *lp_ref, double *kl) {
+  struct batch t = heads(d, b, n, head, ref_head, y, x_of_y);
+  t.lp = lp, t.lp_ref = lp_ref, t.kl = kl;
+  return run(&t);
 }
 
 enum pmp_err pmp_dist_backward(const struct pmp_dist *d, size_t b, size_t n, const float *head,
                                const float *ref_head, const float *y, const uint32_t *x_of_y,
-                               const float *c, const float *w, float *dhead) {
-  const size_t h = pmp_dist_head(d), k = pmp_dist_kl_parts(d);
-  struct layout l;
-  PMP_TRY(layout_of(b, n, x_of_y, &l));
-  struct pmp_dist_range r = {0};
-  for (size_t x = 0; x < b; x++) {
-    range_next(&l, n, x, &r);
-    const struct pmp_dist_row row = {.head = head + x * h,
-                                     .ref_head = ref_head + x * h,
-                                     .y = y,
-                                     .c = c,
-                                     .w = w ? w + x * k : NULL,
-                                     .dhead = dhead + x * h};
-    PMP_TRY(d->kind == PMP_DIST_CATEGORICAL ? pmp_categorical_backward(d, &r, &row)
-                                            : pmp_gaussian_backward(d, &r, &row));
-  }
-  return PMP_OK;
+                               const double *c, const double *w, float *dhead) {
+  struct batch t = heads(d, b, n, head, ref_head, y, x_of_y);
+  t.c = c, t.w = w, t.dpi.f32 = dhead;
+  return run(&t);
 }
 
-enum pmp_err pmp_dist_sample(const struct pmp_dist *d, size_t b, size_t m, const float *head,
-                             struct pmp_rng *rng, float *y) {
-  return d->kind == PMP_DIST_CATEGORICAL ? pmp_categorical_sample(d, b, m, head, rng, y)
-                                         : pmp_gaussian_sample(d, b, m, head, rng, y);
+enum pmp_err pmp_dist_fused(const struct pmp_dist *d, size_t b, size_t n, const float *head,
+                            const float *ref_head, const float *y, const uint32_t *x_of_y,
+                            const double *c, const double *w, double *lp, double *lp_ref,
+                            double *kl, float *dhead) {
+  struct batch t = heads(d, b, n, head, ref_head, y, x_of_y);
+  t.lp = lp, t.lp_ref = lp_ref, t.kl = kl;
+  t.c = c, t.w = w, t.dpi.f32 = dhead;
+  return run(&t);
 }
 
-enum pmp_err pmp_dist_mode(const struct pmp_dist *d, size_t b, const float *head, float *y) {
-  const size_t h = pmp_dist_head(d);
-  for (size_t x = 0; x < b; x++)
-    PMP_TRY(d->kind == PMP_DIST_CATEGORICAL
-                ? pmp_categorical_mode(d, head + x * h, y + x * d->dim)
-                : pmp_gaussian_moments(d, head + x * h, y + x * d->dim, NULL));
-  return PMP_OK;
+static struct batch naturals(const struct pmp_dist *d, size_t b, size_t n, const double *pi,
+                             const double *ref, const double *y, const uint32_t *x_of_y) {
+  return (struct batch){.d = d,
+                        .b = b,
+                        .n = n,
+                        .pi = {.f64 = pi},
+                        .ref = {.f64 = ref},
+                        .y = {.f64 = y},
+                        .x_of_y = x_of_y};
 }
 
-enum pmp_err pmp_dist_entropy(const struct pmp_dist *d, size_t b, const float *head,
-                              float *entropy) {
-  const size_t h = pmp_dist_head(d);
-  for (size_t x = 0; x < b; x++)
-    PMP_TRY(d->kind == PMP_DIST_CATEGORICAL ? pmp_categorical_entropy(d, head + x * h, entropy + x)
-                                            : pmp_gaussian_entropy(d, head + x * h, entropy + x));
-  return PMP_OK;
+enum pmp_err pmp_dist_natural_forward(const struct pmp_dist *d, size_t b, size_t n,
+                                      const double *pi, const double *ref, const double *y,
+                                      const uint32_t *x_of_y, double *lp, double *lp_ref,
+                                      double *kl) {
+  struct batch t = naturals(d, b, n, pi, ref, y, x_of_y);
+  t.lp = lp, t.lp_ref = lp_ref, t.kl = kl;
+  return run(&t);
 }
 
-enum pmp_err pmp_dist_moments(const struct pmp_dist *d, size_t b, const float *head, float *mean,
-                              float *std) {
-  const size_t h = pmp_dist_head(d);
-  if (d->kind != PMP_DIST_DIAG_GAUSSIAN) return PMP_EUNAVAILABLE;
-  for (size_t x = 0; x < b; x++)
-    PMP_TRY(pmp_gaussian_moments(d, head + x * h, mean ? mean + x * d->dim : NULL,
-                                 std ? std + x * d->dim : NULL));
-  return PMP_OK;
-}
-
-void pmp_dist_action(const struct pmp_dist *d, size_t n, const float *y, float *action) {
-  const size_t count = n * d->dim;
-  if (d->kind == PMP_DIST_DIAG_GAUSSIAN) {
-    for (size_t i = 0; i < count; i++) {
-      const float v = y[i] < d->low ? d->low : y[i];
-      action[i] = v > d->high ? d->high : v;
-    }
-    return;
-  }
-  const double low = (double)d->low, step = ((double)d->high - low) / (double)(d->bins - 1);
-  for (size_t i = 0; i < count; i++)
-    action[i] = y[i] >= (float)(d->bins - 1) ? d->high : (float)(low + step * (double)y[i]);
-}
-
-void pmp_dist_init_head(const struct pmp_dist *d, const float *mean, float std, float *head) {
-  if (d->kind == PMP_DIST_CATEGORICAL)
-    memset(head, 0, pmp_dist_head(d) * sizeof *head);
-  else
-    pmp_gaussian_init_head(d, mean, std, head);
+enum pmp_err pmp_dist_natural_backward(const struct pmp_dist *d, size_t b, size_t n,
+                                       const double *pi, const double *ref, const double *y,
+                                       const uint32_t *x_of_y, const double *c, const double *w,
+                                       double *dpi) {
+  struct batch t = naturals(d, b, n, pi, ref, y, x_of_y);
+  t.c = c, t.w = w, t.dpi.f64 = dpi;
+  return run(&t);
 }

@@ -7,31 +7,14 @@
 #ifndef PMP_POLICY_NN_MATH_H
 #define PMP_POLICY_NN_MATH_H
 
-#include "policy/nn/simd.h"
+#include "base/math.h"
 
-#include <stdint.h>
+#include <math.h>
 
-PMP_INLINE uint32_t pmp_math_bits(float x) {
-  const union {
-    float f;
-    uint32_t u;
-  } v = {.f = x};
-  return v.u;
-}
-
-PMP_INLINE float pmp_math_float(uint32_t bits) {
-  const union {
-    uint32_t u;
-    float f;
-  } v = {.u = bits};
-  return v.f;
-}
-
-/* exp(x) - 1 for x <= 0 (at most 1.5 units in the last place). */
-PMP_INLINE float pmp_math_expm1_neg(float x) {
+/* exp(x) = scale (1 + q) for -87 <= x <= 0, scale a power of two, q within 0.42 of 0: returns q. */
+PMP_INLINE float pmp_math_exp_parts(float x, float *scale) {
   const float round =
       12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, kept in the low bits */
-  x = x < -87.0f ? -87.0f : x;
   const float shifted = x * 1.44269504f + round;
   const float n = shifted - round;
   /* ln 2 in two parts; n times the first is exact. */
@@ -41,9 +24,22 @@ PMP_INLINE float pmp_math_expm1_neg(float x) {
   p = p * r + 4.166628252e-2f;
   p = p * r + 1.666654312e-1f;
   p = p * r + 5.000000062e-1f;
-  const float q = r * r * p + r;
-  const float scale = pmp_math_float((pmp_math_bits(shifted) + 127u) << 23); /* 2^n */
+  *scale = pmp_math_float((pmp_math_bits(shifted) + 127u) << 23);
+  return r * r * p + r;
+}
+
+/* exp(x) - 1 for x <= 0 (at most 1.5 units in the last place). */
+PMP_INLINE float pmp_math_expm1_neg(float x) {
+  float scale;
+  const float q = pmp_math_exp_parts(x < -87.0f ? -87.0f : x, &scale);
   return scale * q + (scale - 1.0f);
+}
+
+/* exp(x) in float32 for x <= 0 (at most 1.5 units in the last place; 0 below -87). */
+PMP_INLINE float pmp_math_expf_neg(float x) {
+  float scale;
+  const float q = pmp_math_exp_parts(x < -87.0f ? -87.0f : x, &scale);
+  return x < -87.0f ? 0.0f : scale * q + scale;
 }
 
 /* tanh(x) (at most 2.5 units in the last place). */
@@ -77,16 +73,40 @@ PMP_INLINE double pmp_math_exp_neg(double x) {
   p = p * r + 4.1666666666521854412e-2;
   p = p * r + 1.6666666666666697821e-1;
   p = p * r + 5.0000000000000117896e-1;
-  const union {
-    double d;
-    uint64_t u;
-  } bits = {.d = shifted};
-  const union {
-    uint64_t u;
-    double d;
-  } scale = {.u = (bits.u + 1023u) << 52};
-  const double e = scale.d + scale.d * (r * r * p + r);
+  const double scale = pmp_math_double((pmp_math_bits64(shifted) + 1023u) << 52); /* 2^n */
+  const double e = scale + scale * (r * r * p + r);
   return x < -708.0 ? 0.0 : e;
+}
+
+/* ln(1 + x) in float64 for 0 <= x <= 1 (at most 1.5 units in the last place).
+ *
+ * s = x / (2 + x): ln(1 + x) = 2 atanh(s) = x - x^2 / 2 + s (x^2 / 2 + s^2 P(s^2)). */
+PMP_INLINE double pmp_math_log1p_unit(double x) {
+  const double half = 0.5 * x * x;
+  const double s = x / (2.0 + x), z = s * s;
+  double p = 1.7015495177184090e-1;
+  p = p * z + 8.3419958004162756e-2;
+  p = p * z + 1.2105596687377809e-1;
+  p = p * z + 1.3301042877775410e-1;
+  p = p * z + 1.5386554063292993e-1;
+  p = p * z + 1.8181744227614299e-1;
+  p = p * z + 2.2222223960377530e-1;
+  p = p * z + 2.8571428548015454e-1;
+  p = p * z + 4.0000000000155894e-1;
+  p = p * z + 6.6666666666666308e-1;
+  return x - (half - s * (half + z * p));
+}
+
+/* ln(1 + exp(x)) in float64, for every x (at most 2.5 units in the last place; 0 below -708). */
+PMP_INLINE double pmp_math_softplus(double x) {
+  return (x < 0.0 ? 0.0 : x) + pmp_math_log1p_unit(pmp_math_exp_neg(-fabs(x)));
+}
+
+/* Its derivative 1 / (1 + exp(-x)), for every x (at most 2.5 units in the last place; 0 below
+ * -708). A loop over both computes the exponential once. */
+PMP_INLINE double pmp_math_sigmoid(double x) {
+  const double e = pmp_math_exp_neg(-fabs(x));
+  return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
 
 #endif

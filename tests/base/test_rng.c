@@ -2,6 +2,8 @@
  * it. */
 #include "base/rng.h"
 
+#include "base/math.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -153,21 +155,45 @@ static void check_normal(const double *x, int n) {
   assert_true(fabs(m4 / n - 3.0) < 5.0 * sqrt(96.0) / root);
 }
 
-static void test_normals_have_the_right_moments(void **state) {
+static int equal_share(double x, int shares) {
+  const int share = (int)(shares * 0.5 * erfc(-x / sqrt(2.0)));
+  return share < shares ? share : shares - 1;
+}
+
+/* How normals fall into 256 shares of equal probability, and neighbours into 16 x 16: 255
+ * degrees of freedom, p = 1e-4. */
+static void check_shares(const double *x, int n) {
+  static int alone[256], pairs[256];
+  memset(alone, 0, sizeof alone);
+  memset(pairs, 0, sizeof pairs);
+  for (int i = 0; i < n; i++) alone[equal_share(x[i], 256)]++;
+  for (int i = 0; i < n; i += 2) pairs[16 * equal_share(x[i], 16) + equal_share(x[i + 1], 16)]++;
+  double chi2 = 0.0, chi2_pairs = 0.0;
+  for (int i = 0; i < 256; i++) {
+    chi2 += pow(alone[i] - n / 256.0, 2) / (n / 256.0);
+    chi2_pairs += pow(pairs[i] - n / 512.0, 2) / (n / 512.0);
+  }
+  assert_true(chi2 < 347.7);
+  assert_true(chi2_pairs < 347.7);
+}
+
+static void test_normals_are_normal(void **state) {
   (void)state;
-  enum { N = 100000 };
+  enum { N = 1000000 };
   static double x[N];
   static float filled[N];
   struct pmp_rng r;
   pmp_rng_init(&r, 11, 0);
   for (int i = 0; i < N; i++) x[i] = pmp_rng_normal(&r);
   check_normal(x, N);
+  check_shares(x, N);
   pmp_rng_normal_fill(&r, filled, N);
   for (int i = 0; i < N; i++) x[i] = (double)filled[i];
   check_normal(x, N);
-  double pairs = 0.0;
-  for (int i = 0; i < N; i += 2) pairs += x[i] * x[i + 1];
-  assert_true(fabs(pairs / (N / 2)) < 5.0 / sqrt(N / 2.0));
+  check_shares(x, N);
+  pmp_rng_normal_fill64(&r, x, N);
+  check_normal(x, N);
+  check_shares(x, N);
 }
 
 static void test_a_normal_uses_two_uniforms(void **state) {
@@ -181,19 +207,86 @@ static void test_a_normal_uses_two_uniforms(void **state) {
   assert_memory_equal(&r, &copy, sizeof r);
 }
 
-static void test_fill_writes_n_and_no_more(void **state) {
+/* Angles of a turn's 2^32 (or 2^53) parts, the nearest quarter taken off, so that the reference is
+ * accurate near the axes. */
+static void circle(double turn, double radius, double out[2]) {
+  const double quarter = floor(4.0 * turn + 0.5), angle = 2.0 * acos(-1.0) * (turn - quarter / 4);
+  const double c = radius * cos(angle), s = radius * sin(angle);
+  const double quarters[5][2] = {{c, s}, {-s, c}, {-c, -s}, {s, -c}, {c, s}};
+  memcpy(out, quarters[(int)quarter], sizeof quarters[0]);
+}
+
+/* The pair that the next words of r make, by libm and, bit by bit, by the same arithmetic without
+ * vectors. */
+static void next_pair(struct pmp_rng *r, double near[2], float same[2]) {
+  const float u = (float)(((double)pmp_rng_u32(r) + 1.0) * 0x1p-32);
+  const uint32_t v = pmp_rng_u32(r);
+  circle(v * 0x1p-32, sqrt(-2.0 * log((double)u)), near);
+  const float radius = sqrtf(-2.0F * pmp_math_logf(u));
+  pmp_math_sincos_turnf(v, &same[1], &same[0]);
+  same[0] *= radius;
+  same[1] *= radius;
+}
+
+static void next_pair64(struct pmp_rng *r, double near[2], double same[2]) {
+  const double u = 1.0 - pmp_rng_double(r);
+  const uint64_t v = pmp_rng_u64(r) >> 11;
+  circle((double)v * 0x1p-53, sqrt(-2.0 * log(u)), near);
+  const double radius = sqrt(-2.0 * pmp_math_log(u));
+  pmp_math_sincos_turn((uint32_t)(v >> 21), (double)(v & 0x1fffff) * 0x1p-53, &same[1], &same[0]);
+  same[0] *= radius;
+  same[1] *= radius;
+}
+
+static void check_near(double got, double want, double units, int bits) {
+  assert_true(fabs(got - want) <= units * ldexp(1.0, want == 0.0 ? 0 : ilogb(want) + 1 - bits));
+}
+
+enum { FILL_MAX = 200 };
+
+static void check_fill(struct pmp_rng r, size_t n) {
+  struct pmp_rng copy = r;
+  float out[FILL_MAX + 1], same[2];
+  double near[2];
+  for (size_t i = 0; i <= FILL_MAX; i++) out[i] = 999.0F;
+  pmp_rng_normal_fill(&r, out, n);
+  for (size_t i = 0; i < n; i++) {
+    if (i % 2 == 0) next_pair(&copy, near, same);
+    assert_memory_equal(&out[i], &same[i % 2], sizeof same[0]);
+    check_near((double)out[i], near[i % 2], 4.0, 24);
+  }
+  for (size_t i = n; i <= FILL_MAX; i++) assert_true(out[i] == 999.0F);
+  assert_memory_equal(&r, &copy, sizeof r);
+}
+
+static void check_fill64(struct pmp_rng r, size_t n) {
+  struct pmp_rng copy = r;
+  double out[FILL_MAX + 1], same[2], near[2];
+  for (size_t i = 0; i <= FILL_MAX; i++) out[i] = 999.0;
+  pmp_rng_normal_fill64(&r, out, n);
+  for (size_t i = 0; i < n; i++) {
+    if (i % 2 == 0) next_pair64(&copy, near, same);
+    assert_memory_equal(&out[i], &same[i % 2], sizeof same[0]);
+    check_near(out[i], near[i % 2], 5.0, 53); /* near is a float64, too */
+  }
+  for (size_t i = n; i <= FILL_MAX; i++) assert_true(out[i] == 999.0);
+  assert_memory_equal(&r, &copy, sizeof r);
+}
+
+/* From every place in a block, for any n, and where the counter's low word overflows. */
+static void test_fill_is_what_word_by_word_gives(void **state) {
   (void)state;
-  for (size_t n = 0; n < 8; n++) {
-    struct pmp_rng r, even;
-    float out[9], whole[8];
-    for (int i = 0; i < 9; i++) out[i] = 999.0F;
-    pmp_rng_init(&r, 13, 0);
-    even = r;
-    pmp_rng_normal_fill(&r, out, n);
-    pmp_rng_normal_fill(&even, whole, (n + 1) / 2 * 2);
-    for (size_t i = 0; i < n; i++) assert_true(out[i] == whole[i]);
-    for (size_t i = n; i < 9; i++) assert_true(out[i] == 999.0F);
-    assert_memory_equal(&r, &even, sizeof r);
+  struct pmp_rng r;
+  pmp_rng_init(&r, 0x123456789abcdefU, 0xfedcba9876543210U);
+  for (int carry = 0; carry < 2; carry++) {
+    if (carry) r.counter[0] = 0xfffffffb;
+    for (int place = 0; place < 5; place++) {
+      for (size_t n = 0; n <= FILL_MAX; n++) {
+        check_fill(r, n);
+        check_fill64(r, n);
+      }
+      (void)pmp_rng_u32(&r);
+    }
   }
 }
 
@@ -207,9 +300,9 @@ int main(void) {
       cmocka_unit_test(test_uniforms_stay_in_range_and_centre),
       cmocka_unit_test(test_below_is_even_over_its_range),
       cmocka_unit_test(test_below_is_even_where_rejection_matters),
-      cmocka_unit_test(test_normals_have_the_right_moments),
+      cmocka_unit_test(test_normals_are_normal),
       cmocka_unit_test(test_a_normal_uses_two_uniforms),
-      cmocka_unit_test(test_fill_writes_n_and_no_more),
+      cmocka_unit_test(test_fill_is_what_word_by_word_gives),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -491,6 +491,40 @@ static void test_weights(void **state) {
   fake_daemon_stop(d);
 }
 
+struct publisher {
+  struct fake_daemon *d;
+  atomic_bool stop;
+};
+
+static void *publish_on(void *arg) {
+  struct publisher *p = arg;
+  for (uint64_t v = 1; !atomic_load(&p->stop); v++) publish(p->d, v, 1);
+  return NULL;
+}
+
+/* The two addresses' hellos may differ, when a reference comes out between them. */
+static void test_open_while_versions_come_out(void **state) {
+  (void)state;
+  struct publisher p = {.d = start()};
+  struct pmpo *c = connect_as(p.d, "a", 4, 0);
+  assert_int_equal(append_n(c, 0), PMP_OK);
+  assert_int_equal(pmpo_flush(c, -1, &msg), PMP_OK);
+  pmpo_close(c);
+  pthread_t thread;
+  assert_int_equal(pthread_create(&thread, NULL, publish_on, &p), 0);
+  for (int i = 0; i < 20; i++) {
+    c = connect_as(p.d, "a", 4, 0);
+    const struct pmp_bytes kept = pmpo_run(c)->actor_state;
+    assert_int_equal(kept.size, 7);
+    assert_memory_equal(kept.data, "after 0", 7);
+    assert_int_equal(pmpo_run(c)->actor_rows, ROWS);
+    pmpo_close(c);
+  }
+  atomic_store(&p.stop, true);
+  pthread_join(thread, NULL);
+  fake_daemon_stop(p.d);
+}
+
 struct later {
   struct fake_daemon *d;
   struct pmpo *c;
@@ -584,6 +618,7 @@ int main(void) {
       cmocka_unit_test(test_silent_connection),
       cmocka_unit_test(test_observer),
       cmocka_unit_test(test_weights),
+      cmocka_unit_test(test_open_while_versions_come_out),
       cmocka_unit_test(test_weights_long_poll),
       cmocka_unit_test(test_storm),
   };

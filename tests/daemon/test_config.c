@@ -299,6 +299,9 @@ static void the_tolerance_that_0_stands_for_follows_the_ratio(void **state) {
   assert_int_equal(pmp_config_set(&c, "learner.tolerance", "1e6", &msg), PMP_OK);
   assert_int_equal(pmp_config_check(&c, &msg), PMP_OK);
   assert_true(pmp_config_tolerance(&c, 1) == 1e6);
+  assert_int_equal(pmp_config_set(&c, "learner.tolerance", "unlimited", &msg), PMP_OK);
+  assert_int_equal(pmp_config_check(&c, &msg), PMP_OK);
+  assert_true(pmp_config_tolerance(&c, 100) == INFINITY);
 }
 
 static void live_keys_are_those_of_the_protocol(void **state) {

@@ -152,6 +152,33 @@ static void a_new_ratio_affects_later_rows_only(void **state) {
   pmp_limiter_fini(&l);
 }
 
+static void without_a_limit_nothing_is_owed_either_way(void **state) {
+  (void)state;
+  struct pmp_limiter l;
+  pmp_limiter_init(&l, 4, INFINITY, 20, 10, false, false);
+  assert_true(pmp_limiter_admit(&l, 1000000));
+  pmp_limiter_trainable(&l, 19);
+  assert_false(pmp_limiter_may_step(&l)); /* min_size holds as ever */
+  pmp_limiter_trainable(&l, 20);
+  pmp_limiter_arrive(&l, 1000000, NAN);
+  pmp_limiter_release(&l, 1000000);
+  assert_true(pmp_limiter_admit(&l, 1000000));
+  for (int i = 0; i < 1000000; i++) {
+    if (!pmp_limiter_may_step(&l)) fail_msg("step %d is held back", i);
+    pmp_limiter_stepped(&l, 10);
+  }
+  assert_true(debt(&l) == 0); /* a later start with a limit begins even */
+  pmp_limiter_init(&l, 4, INFINITY, 20, 10, true, false);
+  pmp_limiter_trainable(&l, 1000);
+  assert_false(pmp_limiter_may_step(&l)); /* lockstep keeps its own rule */
+  pmp_limiter_arrive(&l, 23, NAN);
+  assert_true(debt(&l) == 12);
+  pmp_limiter_init(&l, 4, INFINITY, 20, 10, false, true);
+  pmp_limiter_trainable(&l, 1000);
+  assert_false(pmp_limiter_may_step(&l)); /* and so do people */
+  pmp_limiter_fini(&l);
+}
+
 static void a_checkpoint_brings_it_back(void **state) {
   (void)state;
   struct pmp_limiter l;
@@ -179,6 +206,7 @@ int main(void) {
       cmocka_unit_test(in_lockstep_the_tolerance_is_unused),
       cmocka_unit_test(people_pay_from_the_first_verdict_on),
       cmocka_unit_test(a_new_ratio_affects_later_rows_only),
+      cmocka_unit_test(without_a_limit_nothing_is_owed_either_way),
       cmocka_unit_test(a_checkpoint_brings_it_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,7 +16,7 @@ struct batch {
   struct pmp_objective_config config;
   struct pmp_objective_in in;
   struct pmp_objective_out out;
-  float lp[2 * N_MAX], kl[B_MAX * K_MAX], weight[N_MAX], c[2 * N_MAX + 1], w[B_MAX * K_MAX + 1];
+  double lp[2 * N_MAX], kl[B_MAX * K_MAX], weight[N_MAX], c[2 * N_MAX + 1], w[B_MAX * K_MAX + 1];
   int8_t verdict[N_MAX];
   uint32_t x_of_y[N_MAX];
 };
@@ -39,17 +39,17 @@ static void own_denominators(struct batch *t) {
 static enum pmp_err run(const char *name, struct batch *t) {
   const struct pmp_objective *o = pmp_objective_find(name);
   assert_non_null(o);
-  for (size_t i = 0; i < 2 * N_MAX + 1; i++) t->c[i] = 999.0f;
-  for (size_t i = 0; i < B_MAX * K_MAX + 1; i++) t->w[i] = 999.0f;
+  for (size_t i = 0; i < 2 * N_MAX + 1; i++) t->c[i] = 999.0;
+  for (size_t i = 0; i < B_MAX * K_MAX + 1; i++) t->w[i] = 999.0;
   t->out.loss = t->out.accepted = t->out.rejected = t->out.kl = 999.0;
   wire(t);
   const enum pmp_err err = o->eval(&t->config, &t->in, &t->out);
   if (err != PMP_EINVALID) {
-    for (size_t i = 0; i < t->in.n * t->in.parts; i++) assert_true(t->c[i] < 999.0f);
-    for (size_t i = 0; i < t->in.b * t->in.kl_parts; i++) assert_true(t->w[i] < 999.0f);
+    for (size_t i = 0; i < t->in.n * t->in.parts; i++) assert_true(t->c[i] < 999.0);
+    for (size_t i = 0; i < t->in.b * t->in.kl_parts; i++) assert_true(t->w[i] < 999.0);
   }
-  assert_true(t->c[t->in.n * t->in.parts] == 999.0f);
-  assert_true(t->w[t->in.b * t->in.kl_parts] == 999.0f);
+  assert_true(t->c[t->in.n * t->in.parts] == 999.0);
+  assert_true(t->w[t->in.b * t->in.kl_parts] == 999.0);
   return err;
 }
 
@@ -72,19 +72,19 @@ static void draw(struct batch *t, struct pmp_rng *rng) {
   if (pmp_rng_below(rng, 2) == 1) t->in.weight = t->weight;
   for (size_t j = 0; j < t->in.n; j++) {
     t->verdict[j] = (int8_t)((int)pmp_rng_below(rng, 3) - 1);
-    t->weight[j] = pmp_rng_float(rng) * 2.0f;
+    t->weight[j] = pmp_rng_double(rng) * 2.0;
   }
-  pmp_rng_normal_fill(rng, t->lp, 2 * N_MAX);
-  for (size_t i = 0; i < B_MAX * K_MAX; i++) t->kl[i] = 3.0f * pmp_rng_float(rng);
-  t->config.alpha = pmp_rng_float(rng);
-  t->config.beta[0] = 3.0f * pmp_rng_float(rng);
-  t->config.beta[1] = 100.0f * pmp_rng_float(rng);
+  for (size_t i = 0; i < 2 * N_MAX; i++) t->lp[i] = pmp_rng_normal(rng);
+  for (size_t i = 0; i < B_MAX * K_MAX; i++) t->kl[i] = 3.0 * pmp_rng_double(rng);
+  t->config.alpha = pmp_rng_double(rng);
+  t->config.beta[0] = 3.0 * pmp_rng_double(rng);
+  t->config.beta[1] = 100.0 * pmp_rng_double(rng);
   t->config.averaging = pmp_rng_below(rng, 2) == 1 ? PMP_AVERAGING_POOL : PMP_AVERAGING_SETS;
   own_denominators(t);
 }
 
-static void copy_floats(float *to, const json_t *one, const char *key) {
-  float *from = golden_floats(one, key);
+static void copy_doubles(double *to, const json_t *one, const char *key) {
+  double *from = golden_doubles(one, key);
   memcpy(to, from, golden_count(one, key) * sizeof *to);
   free(from);
 }
@@ -95,14 +95,14 @@ static void load(struct batch *t, const json_t *one) {
   t->in.b = golden_size(one, "b");
   t->in.parts = (uint32_t)golden_size(one, "parts");
   t->in.kl_parts = (uint32_t)golden_size(one, "kl_parts");
-  t->config.alpha = (float)golden_number(one, "alpha");
-  copy_floats(t->config.beta, one, "beta");
+  t->config.alpha = (double)golden_number(one, "alpha");
+  copy_doubles(t->config.beta, one, "beta");
   const char *averaging = json_string_value(json_object_get(one, "averaging"));
   t->config.averaging = strcmp(averaging, "pool") == 0 ? PMP_AVERAGING_POOL : PMP_AVERAGING_SETS;
-  copy_floats(t->lp, one, "lp");
-  copy_floats(t->kl, one, "kl");
-  float *verdict = golden_floats(one, "verdict"), *x = golden_floats(one, "x");
-  float *weight = golden_floats(one, "weight");
+  copy_doubles(t->lp, one, "lp");
+  copy_doubles(t->kl, one, "kl");
+  double *verdict = golden_doubles(one, "verdict"), *x = golden_doubles(one, "x");
+  double *weight = golden_doubles(one, "weight");
   for (size_t j = 0; j < t->in.n; j++) {
     t->verdict[j] = (int8_t)verdict[j];
     if (x != NULL) t->x_of_y[j] = (uint32_t)x[j];
@@ -124,22 +124,22 @@ static void test_golden(void **state) {
   json_array_foreach(cases, i, one) {
     load(&t, one);
     must("pmpo", &t);
-    float *terms = golden_floats(one, "terms");
+    double *terms = golden_doubles(one, "terms");
     const double have[] = {t.out.accepted, t.out.rejected, t.out.kl};
     for (size_t k = 0; k < 3; k++) {
-      golden_near("term", i, have[k], (double)terms[k], 1e-6 * fmax(1.0, fabs(have[k])));
+      golden_near("term", i, have[k], terms[k], 1e-6 * fmax(1.0, fabs(have[k])));
     }
     assert_true(t.out.loss == t.out.accepted + t.out.rejected + t.out.kl);
     free(terms);
-    golden_same(one, "c", t.c, t.in.n * t.in.parts, 1e-6);
-    golden_same(one, "w", t.w, t.in.b * t.in.kl_parts, 1e-6);
+    golden_same64(one, "c", t.c, t.in.n * t.in.parts, 1e-6);
+    golden_same64(one, "w", t.w, t.in.b * t.in.kl_parts, 1e-6);
     const double margin = golden_number(one, "margin");
     golden_near("margin", i, pmp_objective_kl_margin(&t.config, &t.in), margin,
                 1e-6 * fmax(1.0, fabs(margin)));
     must("bc", &t);
     golden_near("bc_loss", i, t.out.loss, golden_number(one, "bc_loss"), 1e-5);
-    golden_same(one, "bc_c", t.c, t.in.n * t.in.parts, 1e-6);
-    for (size_t k = 0; k < t.in.b * t.in.kl_parts; k++) assert_true(t.w[k] == 0.0f);
+    golden_same64(one, "bc_c", t.c, t.in.n * t.in.parts, 1e-6);
+    for (size_t k = 0; k < t.in.b * t.in.kl_parts; k++) assert_true(t.w[k] == 0.0);
   }
   json_decref(root);
 }
@@ -157,10 +157,10 @@ static void test_finite_differences(void **state) {
     const size_t cs = t.in.n * t.in.parts, ws = t.in.b * t.in.kl_parts;
     for (size_t i = 0; i < cs + ws; i++) {
       moved = t;
-      float *at = i < cs ? &moved.lp[i] : &moved.kl[i - cs];
-      const double before = (double)*at;
-      *at += 1.0f;
-      const double step = (double)*at - before;
+      double *at = i < cs ? &moved.lp[i] : &moved.kl[i - cs];
+      const double before = *at;
+      *at += 1.0;
+      const double step = *at - before;
       must(names[round % 2], &moved);
       const double want = (moved.out.loss - t.out.loss) / step;
       const double have = (double)(i < cs ? t.c[i] : t.w[i - cs]);
@@ -184,11 +184,11 @@ static void test_permutation(void **state) {
       other.verdict[j] = t.verdict[i];
       other.weight[j] = t.weight[i];
       other.x_of_y[j] = (uint32_t)t.in.b - 1 - t.x_of_y[i];
-      memcpy(&other.lp[j * t.in.parts], &t.lp[i * t.in.parts], t.in.parts * sizeof(float));
+      memcpy(&other.lp[j * t.in.parts], &t.lp[i * t.in.parts], t.in.parts * sizeof(double));
     }
     for (size_t x = 0; x < t.in.b; x++) {
       memcpy(&other.kl[x * t.in.kl_parts], &t.kl[(t.in.b - 1 - x) * t.in.kl_parts],
-             t.in.kl_parts * sizeof(float));
+             t.in.kl_parts * sizeof(double));
     }
     must("pmpo", &t);
     wire(&other);
@@ -196,8 +196,8 @@ static void test_permutation(void **state) {
     must("pmpo", &other);
     golden_near("loss", 0, other.out.loss, t.out.loss, 1e-12 * fmax(1.0, fabs(t.out.loss)));
     for (size_t j = 0; j < t.in.n * t.in.parts; j += t.in.parts) {
-      const float want = t.c[(t.in.n * t.in.parts) - t.in.parts - j];
-      golden_near("c", j, (double)other.c[j], (double)want, 1e-6 * fabs((double)want));
+      const double want = t.c[(t.in.n * t.in.parts) - t.in.parts - j];
+      golden_near("c", j, other.c[j], want, 1e-6 * fabs(want));
     }
     golden_near("margin", 0, pmp_objective_kl_margin(&other.config, &other.in),
                 pmp_objective_kl_margin(&t.config, &t.in), 1e-9);
@@ -216,13 +216,13 @@ static void test_duplicates_equal_weight(void **state) {
     if (once.in.n == 0) continue;
     once.in.weight = once.weight;
     twice.in.weight = NULL;
-    for (size_t j = 0; j < once.in.n; j++) once.weight[j] = j == 0 ? 2.0f : 1.0f;
+    for (size_t j = 0; j < once.in.n; j++) once.weight[j] = j == 0 ? 2.0 : 1.0;
     const size_t parts = once.in.parts;
     twice.in.n++;
     twice.in.x_of_y = twice.x_of_y;
     memmove(&twice.verdict[1], &once.verdict[0], once.in.n);
     memmove(&twice.x_of_y[1], &once.x_of_y[0], once.in.n * sizeof(uint32_t));
-    memmove(&twice.lp[parts], &once.lp[0], once.in.n * parts * sizeof(float));
+    memmove(&twice.lp[parts], &once.lp[0], once.in.n * parts * sizeof(double));
     wire(&once);
     wire(&twice);
     own_denominators(&once);
@@ -230,7 +230,7 @@ static void test_duplicates_equal_weight(void **state) {
     must("pmpo", &once);
     must("pmpo", &twice);
     golden_near("loss", 0, twice.out.loss, once.out.loss, 1e-12 * fmax(1.0, fabs(once.out.loss)));
-    golden_near("c", 0, (double)twice.c[0] + (double)twice.c[parts], (double)once.c[0], 1e-7);
+    golden_near("c", 0, twice.c[0] + twice.c[parts], once.c[0], 1e-7);
     golden_near("margin", 0, pmp_objective_kl_margin(&twice.config, &twice.in),
                 pmp_objective_kl_margin(&once.config, &once.in), 1e-9);
     must("bc", &once);
@@ -251,9 +251,9 @@ static void cut(const struct batch *t, struct batch *part, size_t from, size_t t
   part->in.b = to - from;
   part->in.x_of_y = part->x_of_y;
   memcpy(part->verdict, t->verdict + first, part->in.n);
-  memcpy(part->weight, t->weight + first, part->in.n * sizeof(float));
-  memcpy(part->lp, t->lp + first * t->in.parts, part->in.n * t->in.parts * sizeof(float));
-  memcpy(part->kl, t->kl + from * t->in.kl_parts, part->in.b * t->in.kl_parts * sizeof(float));
+  memcpy(part->weight, t->weight + first, part->in.n * sizeof(double));
+  memcpy(part->lp, t->lp + first * t->in.parts, part->in.n * t->in.parts * sizeof(double));
+  memcpy(part->kl, t->kl + from * t->in.kl_parts, part->in.b * t->in.kl_parts * sizeof(double));
   for (size_t j = 0; j < part->in.n; j++) {
     part->x_of_y[j] = t->x_of_y[first + j] - (uint32_t)from;
   }
@@ -282,7 +282,7 @@ static void test_micro_batches(void **state) {
     const char *name = names[round % 2];
     draw(&t, &rng);
     for (size_t j = 0; j < t.in.n; j++) {
-      t.in.outcomes += t.in.weight != NULL ? (double)t.weight[j] : 1.0;
+      t.in.outcomes += t.in.weight != NULL ? t.weight[j] : 1.0;
     }
     const size_t at = 1 + pmp_rng_below(&rng, t.in.b - 1);
     cut(&t, &part[0], 0, at);
@@ -294,10 +294,10 @@ static void test_micro_batches(void **state) {
     golden_near("loss", 0, part[0].out.loss + part[1].out.loss, t.out.loss,
                 1e-12 * fmax(1.0, fabs(t.out.loss)));
     const size_t cs = part[0].in.n * t.in.parts, ws = at * t.in.kl_parts;
-    assert_memory_equal(part[0].c, t.c, cs * sizeof(float));
-    assert_memory_equal(part[1].c, t.c + cs, part[1].in.n * t.in.parts * sizeof(float));
-    assert_memory_equal(part[0].w, t.w, ws * sizeof(float));
-    assert_memory_equal(part[1].w, t.w + ws, (t.in.b - at) * t.in.kl_parts * sizeof(float));
+    assert_memory_equal(part[0].c, t.c, cs * sizeof(double));
+    assert_memory_equal(part[1].c, t.c + cs, part[1].in.n * t.in.parts * sizeof(double));
+    assert_memory_equal(part[0].w, t.w, ws * sizeof(double));
+    assert_memory_equal(part[1].w, t.w + ws, (t.in.b - at) * t.in.kl_parts * sizeof(double));
     golden_near("margin", 0,
                 fmin(pmp_objective_kl_margin(&part[0].config, &part[0].in),
                      pmp_objective_kl_margin(&part[1].config, &part[1].in)),
@@ -309,13 +309,13 @@ static void test_micro_batches(void **state) {
 static struct batch by_hand(uint32_t parts, uint32_t kl_parts) {
   struct batch t;
   memset(&t, 0, sizeof t);
-  t.config = (struct pmp_objective_config){.alpha = 0.25f, .beta = {2.0f, 30.0f}};
+  t.config = (struct pmp_objective_config){.alpha = 0.25, .beta = {2.0, 30.0}};
   t.in.n = 2;
   t.in.b = 1;
   t.in.parts = parts;
   t.in.kl_parts = kl_parts;
-  for (size_t i = 0; i < 4; i++) t.lp[i] = -1.0f - (float)i;
-  for (size_t i = 0; i < 6; i++) t.kl[i] = 0.5f;
+  for (size_t i = 0; i < 4; i++) t.lp[i] = -1.0 - (double)i;
+  for (size_t i = 0; i < 6; i++) t.kl[i] = 0.5;
   t.verdict[0] = 1;
   t.verdict[1] = -1;
   own_denominators(&t);
@@ -330,11 +330,11 @@ static void test_empty_sets(void **state) {
   own_denominators(&t);
   must("pmpo", &t);
   assert_true(t.out.accepted == 0.25 && t.out.rejected == 0.0);
-  assert_true(t.c[0] == -0.25f && t.c[1] == 0.0f);
+  assert_true(t.c[0] == -0.25 && t.c[1] == 0.0);
   t.verdict[0] = 0; /* nothing labelled: the KL alone */
   own_denominators(&t);
   must("pmpo", &t);
-  assert_true(t.out.loss == 1.0 && t.c[0] == 0.0f && t.w[0] == 2.0f);
+  assert_true(t.out.loss == 1.0 && t.c[0] == 0.0 && t.w[0] == 2.0);
   assert_true(pmp_objective_kl_margin(&t.config, &t.in) == 2.0);
   t.in.n = 0;
   must("pmpo", &t);
@@ -356,22 +356,22 @@ static void test_denied_set(void **state) {
   assert_true(t.out.accepted == 0.25);
   t.in.rejected = 0.0;
   must("pmpo", &t);
-  assert_true(t.c[1] == 0.0f && t.out.rejected == 0.0 && t.out.loss == 1.25);
+  assert_true(t.c[1] == 0.0 && t.out.rejected == 0.0 && t.out.loss == 1.25);
 }
 
 static void test_split_parts(void **state) {
   (void)state;
   struct batch t = by_hand(2, 6);
   must("pmpo", &t);
-  for (size_t i = 0; i < 2; i++) assert_true(t.c[i] == -0.25f && t.c[2 + i] == 0.75f);
-  for (size_t k = 0; k < 6; k++) assert_true(t.w[k] == (k < 3 ? 2.0f : 30.0f));
+  for (size_t i = 0; i < 2; i++) assert_true(t.c[i] == -0.25 && t.c[2 + i] == 0.75);
+  for (size_t k = 0; k < 6; k++) assert_true(t.w[k] == (k < 3 ? 2.0 : 30.0));
   assert_true(t.out.accepted == 0.25 * 3.0 && t.out.rejected == -0.75 * 7.0);
   assert_true(t.out.kl == 2.0 * 1.5 + 30.0 * 1.5);
   /* The smaller beta counts. */
   assert_true(pmp_objective_kl_margin(&t.config, &t.in) == 2.0 - 0.5);
   t = by_hand(2, 2);
   must("pmpo", &t);
-  assert_true(t.w[0] == 2.0f && t.w[1] == 30.0f);
+  assert_true(t.w[0] == 2.0 && t.w[1] == 30.0);
 }
 
 static void test_without_lp(void **state) {
@@ -384,8 +384,8 @@ static void test_without_lp(void **state) {
   const struct pmp_objective *o = pmp_objective_find("pmpo");
   assert_false(o->needs_lp);
   assert_int_equal(o->eval(&blind.config, &blind.in, &blind.out), PMP_OK);
-  assert_memory_equal(blind.c, t.c, 2 * sizeof(float));
-  assert_memory_equal(blind.w, t.w, sizeof(float));
+  assert_memory_equal(blind.c, t.c, 2 * sizeof(double));
+  assert_memory_equal(blind.w, t.w, sizeof(double));
   assert_true(isnan(blind.out.loss) && isnan(blind.out.accepted) && isnan(blind.out.kl));
   /* And the parts alone, once the log-probabilities are there. */
   blind.in.lp = blind.lp;
@@ -400,7 +400,7 @@ static void test_nonfinite(void **state) {
   struct batch t = by_hand(1, 1);
   t.kl[0] = NAN;
   assert_int_equal(run("pmpo", &t), PMP_ENONFINITE);
-  t.config.beta[0] = 0.0f; /* not asked for, not looked at */
+  t.config.beta[0] = 0.0; /* not asked for, not looked at */
   must("pmpo", &t);
   t = by_hand(1, 1);
   t.lp[1] = -INFINITY;
@@ -409,8 +409,8 @@ static void test_nonfinite(void **state) {
   must("pmpo", &t);
   assert_int_equal(run("bc", &t), PMP_ENONFINITE);
   t.in.weight = t.weight;
-  t.weight[0] = 1.0f;
-  t.weight[1] = 0.0f;
+  t.weight[0] = 1.0;
+  t.weight[1] = 0.0;
   own_denominators(&t);
   must("bc", &t);
   assert_true(t.out.loss == 1.0);
@@ -421,7 +421,7 @@ static void test_refusals(void **state) {
   struct batch t = by_hand(1, 1);
   t.verdict[0] = 2;
   assert_int_equal(run("pmpo", &t), PMP_EINVALID);
-  const float bad[] = {-1.0f, NAN, INFINITY};
+  const double bad[] = {-1.0, NAN, INFINITY};
   for (size_t i = 0; i < 3; i++) {
     t = by_hand(1, 1);
     t.in.weight = t.weight;
@@ -458,12 +458,12 @@ static void test_margin(void **state) {
   for (size_t j = 0; j < 8; j++) t.verdict[j] = j % 2 == 0 ? 1 : -1;
   own_denominators(&t);
   wire(&t);
-  t.config.alpha = 0.0f;
+  t.config.alpha = 0.0;
   assert_true(pmp_objective_kl_margin(&t.config, &t.in) == -1.0);
-  t.config.beta[0] = 2.0f;
+  t.config.beta[0] = 2.0;
   assert_true(pmp_objective_kl_margin(&t.config, &t.in) == 1.0);
-  t.config.alpha = 0.5f;
-  t.config.beta[0] = 0.5f;
+  t.config.alpha = 0.5;
+  t.config.beta[0] = 0.5;
   assert_true(pmp_objective_kl_margin(&t.config, &t.in) == 0.5);
   /* All rejected samples in one condition: B times as dangerous there. */
   for (size_t j = 0; j < 8; j++) t.verdict[j] = j < 4 ? -1 : 1;
@@ -474,43 +474,152 @@ static void test_margin(void **state) {
 
 static void test_beta_auto(void **state) {
   (void)state;
-  assert_true(pmp_objective_beta_auto(1.0f, 0.5) == 0.0f);
-  assert_true(fabsf(pmp_objective_beta_auto(0.5f, 0.5) - 1.1f) < 1e-6f);
-  assert_true(fabsf(pmp_objective_beta_auto(0.0f, 0.5) - 2.2f) < 1e-6f);
-  assert_true(fabsf(pmp_objective_beta_auto(0.0f, 1.0) - 1.1f) < 1e-6f);
-  assert_true(fabsf(pmp_objective_beta_auto(0.0f, 0.0) - 1100.0f) < 1e-2f);
-  assert_true(fabsf(pmp_objective_beta_auto(0.0f, 1e-3) - 1100.0f) < 1e-2f);
+  assert_true(pmp_objective_beta_auto(1.0, 0.5) == 0.0);
+  assert_true(fabs(pmp_objective_beta_auto(0.5, 0.5) - 1.1) < 1e-6);
+  assert_true(fabs(pmp_objective_beta_auto(0.0, 0.5) - 2.2) < 1e-6);
+  assert_true(fabs(pmp_objective_beta_auto(0.0, 1.0) - 1.1) < 1e-6);
+  assert_true(fabs(pmp_objective_beta_auto(0.0, 0.0) - 1100.0) < 1e-2);
+  assert_true(fabs(pmp_objective_beta_auto(0.0, 1e-3) - 1100.0) < 1e-2);
 }
 
 static void test_table(void **state) {
   (void)state;
+  const char *const names[] = {"pmpo", "boltzmann", "mpo", "dpo", "ipo", "bc"};
+  for (size_t i = 0; i < 6; i++) assert_non_null(pmp_objective_find(names[i]));
   size_t count = 0;
   for (const struct pmp_objective *o; (o = pmp_objective_at(count)) != NULL; count++) {
     assert_ptr_equal(pmp_objective_find(o->name), o);
+    assert_true(o->summary != NULL && strlen(o->summary) > 10);
+    assert_non_null(o->sums);
+    assert_true((o->duals == NULL) == (o->dual_init == NULL));
   }
-  assert_true(count >= 2);
+  assert_true(count >= 6);
   assert_null(pmp_objective_find("pmp"));
   assert_null(pmp_objective_find(""));
 }
 
+/* A default with one field changed, and who reads that field. */
+static void refuse(const char *const *readers, const char *word, struct pmp_objective_config bad) {
+  const struct pmp_objective *o;
+  for (size_t i = 0; (o = pmp_objective_at(i)) != NULL; i++) {
+    const uint32_t parts = o->joint_only ? 1 : 2;
+    bool reads = false;
+    for (size_t k = 0; readers[k] != NULL; k++) reads |= strcmp(readers[k], o->name) == 0;
+    struct pmp_errmsg msg = {""};
+    assert_int_equal(pmp_objective_check(o, &bad, parts, parts, &msg),
+                     reads ? PMP_EINVALID : PMP_OK);
+    if (reads && strstr(msg.text, word) == NULL)
+      fail_msg("\"%s\" does not name %s", msg.text, word);
+  }
+}
+
 static void test_check(void **state) {
   (void)state;
-  struct pmp_errmsg msg;
-  const struct pmp_objective_config good = {.alpha = 0.5f, .beta = {0.5f, 1.0f}};
-  assert_int_equal(pmp_objective_check(&good, 2, &msg), PMP_OK);
-  struct pmp_objective_config wrong[] = {good, good, good, good, good};
-  wrong[0].alpha = 1.5f;
-  wrong[1].alpha = NAN;
-  wrong[2].beta[0] = -1.0f;
-  wrong[3].beta[1] = INFINITY;
-  wrong[4].averaging = (enum pmp_averaging)9;
-  for (size_t i = 0; i < 5; i++) {
-    msg.text[0] = '\0';
-    assert_int_equal(pmp_objective_check(&wrong[i], 2, &msg), PMP_EINVALID);
-    assert_true(msg.text[0] != '\0');
+  const char *const pmpo[] = {"pmpo", NULL}, *const boltzmann[] = {"boltzmann", NULL};
+  const char *const both[] = {"pmpo", "boltzmann", NULL}, *const mpo[] = {"mpo", NULL};
+  const char *const pairs[] = {"dpo", "ipo", NULL}, *const nobody[] = {NULL};
+  const double wrong[] = {-1.0, NAN, INFINITY};
+  const struct pmp_objective_config good = pmp_objective_config_default();
+  refuse(nobody, "", good);
+  for (size_t i = 0; i < 3; i++) {
+    struct pmp_objective_config bad = good;
+    bad.alpha = wrong[i];
+    refuse(both, "alpha", bad);
+    for (size_t p = 0; p < 2; p++) {
+      bad = good;
+      bad.beta[p] = wrong[i];
+      refuse(both, "beta", bad);
+    }
+    bad = good;
+    bad.eta = wrong[i];
+    refuse(boltzmann, "eta", bad);
+    bad = good;
+    bad.tau = wrong[i];
+    refuse(pairs, "tau", bad);
+    double *const bounds[] = {&bad.eps, &bad.eps_mean, &bad.eps_std, &bad.eps_penalty};
+    const char *const names[] = {"eps ", "eps_mean", "eps_std", "eps_penalty"};
+    for (size_t k = 0; k < 4; k++) {
+      bad = good;
+      *bounds[k] = wrong[i];
+      refuse(mpo, names[k], bad);
+    }
   }
-  assert_int_equal(pmp_objective_check(&wrong[3], 1, &msg), PMP_OK);
-  assert_int_equal(pmp_objective_check(&good, 3, &msg), PMP_EINVALID);
+  struct pmp_objective_config bad = good;
+  bad.alpha = 1.5;
+  refuse(both, "alpha", bad);
+  bad = good;
+  bad.averaging = (enum pmp_averaging)9;
+  refuse(pmpo, "averaging", bad);
+  bad = good;
+  bad.kl = (enum pmp_kl_kind)9;
+  refuse(both, "kl", bad);
+  bad = good;
+  bad.pairs = 0;
+  refuse(pairs, "pairs", bad);
+  bad = good;
+  bad.tau = 0.0;
+  refuse(pairs, "tau", bad);
+  bad = good;
+  bad.eta = 0.0;
+  refuse(boltzmann, "eta", bad);
+}
+
+/* Parts that do not go together, and objectives that take whole likelihoods only. */
+static void test_check_parts(void **state) {
+  (void)state;
+  const struct pmp_objective_config config = pmp_objective_config_default();
+  const uint32_t shapes[][2] = {{0, 0}, {1, 2}, {1, 0}, {2, 1}, {2, 3}, {3, 3}};
+  struct pmp_errmsg msg;
+  const struct pmp_objective *o;
+  for (size_t i = 0; (o = pmp_objective_at(i)) != NULL; i++) {
+    assert_int_equal(pmp_objective_check(o, &config, 1, 1, NULL), PMP_OK);
+    for (size_t k = 0; k < 6; k++) {
+      assert_int_equal(pmp_objective_check(o, &config, shapes[k][0], shapes[k][1], &msg),
+                       PMP_EINVALID);
+    }
+    if (strcmp(o->name, "dpo") == 0 || strcmp(o->name, "ipo") == 0) assert_true(o->joint_only);
+    assert_int_equal(pmp_objective_check(o, &config, 2, 6, &msg),
+                     o->joint_only ? PMP_EINVALID : PMP_OK);
+  }
+  /* What one part has no use for is not looked at. */
+  struct pmp_objective_config loose = config;
+  loose.beta[1] = NAN;
+  loose.eps_std = NAN;
+  assert_int_equal(pmp_objective_check(pmp_objective_find("pmpo"), &loose, 1, 1, &msg), PMP_OK);
+  assert_int_equal(pmp_objective_check(pmp_objective_find("mpo"), &loose, 1, 1, &msg), PMP_OK);
+}
+
+static void test_kl_by_state(void **state) {
+  (void)state;
+  const struct pmp_objective *o = pmp_objective_find("pmpo");
+  struct pmp_objective_config config = pmp_objective_config_default();
+  struct pmp_errmsg msg;
+  config.kl_by_state = true;
+  assert_int_equal(pmp_objective_check(o, &config, 1, 1, &msg), PMP_OK);
+  config.averaging = PMP_AVERAGING_POOL;
+  assert_int_equal(pmp_objective_check(o, &config, 1, 1, &msg), PMP_EINVALID);
+  config.averaging = PMP_AVERAGING_SETS;
+  config.kl = PMP_KL_BC;
+  assert_int_equal(pmp_objective_check(o, &config, 1, 1, &msg), PMP_EINVALID);
+  config.kl = PMP_KL_EXACT;
+  /* Two conditions: 2 accepted and 1 rejected, Z = 5/8, k = 8/3; nothing labelled, k = 2. */
+  struct batch t;
+  memset(&t, 0, sizeof t);
+  t.config = config;
+  t.config.beta[0] = 0.7;
+  t.in.n = 6;
+  t.in.b = 2;
+  t.in.parts = t.in.kl_parts = 1;
+  t.verdict[0] = t.verdict[1] = 1;
+  t.verdict[2] = -1;
+  wire(&t);
+  assert_int_equal(run("pmpo", &t), PMP_EINVALID); /* without its sum of k, no KL weight is known */
+  o->sums(&t.config, &t.in);
+  assert_true(fabs(t.in.k - (8.0 / 3.0 + 2.0)) < 1e-15);
+  must("pmpo", &t);
+  assert_true(fabs(t.w[0] - 0.7 * 4.0 / 7.0) < 1e-15 && fabs(t.w[1] - 0.7 * 3.0 / 7.0) < 1e-15);
+  const double c[] = {-0.125, -0.125, 0.25, 0.0, 0.0, 0.0};
+  for (size_t j = 0; j < 6; j++) assert_true(fabs(t.c[j] - c[j]) < 1e-15);
 }
 
 int main(void) {
@@ -522,7 +631,8 @@ int main(void) {
       cmocka_unit_test(test_without_lp),    cmocka_unit_test(test_nonfinite),
       cmocka_unit_test(test_refusals),      cmocka_unit_test(test_margin),
       cmocka_unit_test(test_beta_auto),     cmocka_unit_test(test_table),
-      cmocka_unit_test(test_check),
+      cmocka_unit_test(test_check),         cmocka_unit_test(test_check_parts),
+      cmocka_unit_test(test_kl_by_state),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

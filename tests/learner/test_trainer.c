@@ -379,7 +379,7 @@ static void test_refused_configurations(void **state) {
   struct pmp_trainer_config good = world_critic(1), c;
   assert_int_equal(pmp_trainer_check(&good, NULL), PMP_OK);
   c = good, c.normalize_obs = true, expect_refused(&c, PMP_EUNAVAILABLE);
-  c = good, c.label_rule = PMP_LABEL_VALUE, expect_refused(&c, PMP_EUNAVAILABLE);
+  c = good, c.label_rule = (enum pmp_label_rule)9, expect_refused(&c, PMP_EINVALID);
   c = good, c.judge = PMP_JUDGE_ACTOR, expect_refused(&c, PMP_EINVALID);
   c = good, c.batch = 0, expect_refused(&c, PMP_EINVALID);
   c = good, c.batch = 301, expect_refused(&c, PMP_EINVALID);
@@ -393,7 +393,10 @@ static void test_refused_configurations(void **state) {
   c = good, c.policy_optim.lr = 0.0F, expect_refused(&c, PMP_EINVALID);
   c = good, c.guard = PMP_GUARD_SKIP, c.kl_max = 0.0, expect_refused(&c, PMP_EINVALID);
   c = good, c.threads = 0, expect_refused(&c, PMP_EINVALID);
-  c = world_bandit(1), c.kl_rows = 3, expect_refused(&c, PMP_EUNAVAILABLE);
+  c = world_bandit(1), c.kl_rows = 3, c.replay.sampler = PMP_SAMPLER_ONCE;
+  expect_refused(&c, PMP_EINVALID);
+  c = good, c.improvement = PMP_IMPROVEMENT_EXACT, expect_refused(&c, PMP_EINVALID);
+  c = world_bandit(1), c.label_rule = PMP_LABEL_VALUE, expect_refused(&c, PMP_EINVALID);
 }
 
 static void test_fingerprint(void **state) {

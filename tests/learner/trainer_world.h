@@ -21,12 +21,14 @@ static inline struct pmp_trainer_config world_common(uint64_t seed) {
   struct pmp_trainer_config c = {
       .seed = seed, .threads = 1, .label_k = 2, .label_samples = 4, .batch = 32};
   snprintf(c.objective, sizeof c.objective, "pmpo");
-  c.loss = (struct pmp_objective_config){.alpha = 0.5F, .beta = {1.0F, 20.0F}};
+  c.loss = pmp_objective_config_default();
+  c.loss.beta[0] = 1.0;
+  c.loss.beta[1] = 20.0;
   c.guard = PMP_GUARD_OFF;
   c.kl_max = 10.0;
   c.policy_optim =
       (struct pmp_adam_config){.lr = 3e-3F, .beta1 = 0.9F, .beta2 = 0.999F, .eps = 1e-8F};
-  c.critic_optim = c.policy_optim;
+  c.critic_optim = c.dual_optim = c.policy_optim;
   c.value_samples = 3;
   c.critic_target_period = 10;
   c.refresh_period = 10;
@@ -158,6 +160,7 @@ static inline void world_outcomes(struct pmp_trainer *t, uint64_t commit, bool w
   const uint32_t group[4] = {0, 0, 0, 0};
   const int8_t verdict[4] = {1, -1, 1, -1};
   const float weight[4] = {1.0F, 0.5F, 0.25F, 1.0F};
+  uint64_t version[4];
   uint32_t trainable = 0;
   struct pmp_errmsg msg;
   struct pmp_rng rng;
@@ -167,6 +170,7 @@ static inline void world_outcomes(struct pmp_trainer *t, uint64_t commit, bool w
       pmp_policy_forward(p, pmp_trainer_compute(t), pmp_trainer_ref(t), 1, NULL, NULL, head),
       PMP_OK);
   assert_int_equal(pmp_dist_sample(&p->spec.dist, 1, 4, head, &rng, &act[0][0]), PMP_OK);
+  for (int i = 0; i < 4; i++) version[i] = pmp_trainer_version(t);
   for (int i = 0; i < 4; i++) f[i] = -(act[i][0] * act[i][0] + act[i][1] * act[i][1]);
   struct pmp_replay_rows rows = {.chunk = commit,
                                  .commit = commit,
@@ -175,7 +179,8 @@ static inline void world_outcomes(struct pmp_trainer *t, uint64_t commit, bool w
                                  .group = group,
                                  .f = f,
                                  .verdict = with_verdict ? verdict : NULL,
-                                 .weight = with_verdict ? weight : NULL};
+                                 .weight = with_verdict ? weight : NULL,
+                                 .ref_version = version};
   assert_int_equal(pmp_replay_add(pmp_trainer_replay(t), &rows, &trainable, &msg), PMP_OK);
   assert_int_equal(trainable, 4);
 }

@@ -25,6 +25,9 @@ offers --png in pmpoctl history --p
 offers optim.lr in pmpoctl set opt
 offers reject in pmpoctl verdict 1 : 2 re
 offers policy in pmpoctl export f --which p
+offers beta-sweep in pmpoctl experiment b
+offers --end-to-end in pmpoctl experiment bandits --end
+offers rosenbrock in pmpoctl experiment bandits --functions r
 offers --check-config in pmpod --ch
 offers learner.batch= in pmpod --set learner.b
 offers "$PMP_SOURCE/examples/bandit" in pmpod --config "$PMP_SOURCE/examples/b"

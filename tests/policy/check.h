@@ -39,6 +39,20 @@ static inline float *normals_new(struct pmp_rng *rng, size_t n, double scale) {
   return f;
 }
 
+/* n doubles, all UNWRITTEN; the caller frees. */
+static inline double *doubles_new(size_t n) {
+  double *d = malloc((n + 1) * sizeof *d);
+  assert_non_null(d);
+  for (size_t i = 0; i < n; i++) d[i] = (double)UNWRITTEN;
+  return d;
+}
+
+static inline double *normal_doubles_new(struct pmp_rng *rng, size_t n, double scale) {
+  double *d = doubles_new(n);
+  for (size_t i = 0; i < n; i++) d[i] = scale * pmp_rng_normal(rng);
+  return d;
+}
+
 /* Fails unless |got - want| <= tolerance * (|want| + floor) everywhere. */
 static inline void assert_close(const char *what, const float *got, const double *want, size_t n,
                                 double tolerance, double floor) {
@@ -46,6 +60,14 @@ static inline void assert_close(const char *what, const float *got, const double
     const double error = fabs((double)got[i] - want[i]);
     if (error <= tolerance * (fabs(want[i]) + floor)) continue;
     fail_msg("%s[%zu]: %.9g, expected %.9g", what, i, (double)got[i], want[i]);
+  }
+}
+
+static inline void assert_close_doubles(const char *what, const double *got, const double *want,
+                                        size_t n, double tolerance, double floor) {
+  for (size_t i = 0; i < n; i++) {
+    if (fabs(got[i] - want[i]) <= tolerance * (fabs(want[i]) + floor)) continue;
+    fail_msg("%s[%zu]: %.17g, expected %.17g", what, i, got[i], want[i]);
   }
 }
 

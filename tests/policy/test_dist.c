@@ -1,11 +1,8 @@
 /* Families of distributions: values against float64 definitions, gradients against central
  * differences of those, and what must hold whatever the numbers. */
-#include "tests/policy/check.h"
-
-#include "policy/dist/dist.h"
+#include "tests/policy/dist_truth.h"
 
 #include <float.h>
-#include <string.h>
 
 #define DIM 3
 #define BINS 5
@@ -25,6 +22,13 @@ static const struct pmp_dist bandit = {.kind = PMP_DIST_DIAG_GAUSSIAN,
                                        .high = 5};
 static const struct pmp_dist bins = {
     .kind = PMP_DIST_CATEGORICAL, .dim = DIM, .bins = BINS, .low = -1, .high = 1};
+static const struct pmp_dist full = {
+    .kind = PMP_DIST_GAUSSIAN, .dim = DIM, .std_scale = 1, .std_min = 1e-8f, .low = -5, .high = 5};
+
+static struct pmp_dist squashed(struct pmp_dist d) {
+  d.squash_mean = true;
+  return d;
+}
 
 static struct pmp_dist split(struct pmp_dist d, bool per_dim) {
   d.split = true;
@@ -32,163 +36,67 @@ static struct pmp_dist split(struct pmp_dist d, bool per_dim) {
   return d;
 }
 
-/* ---- the definitions in float64 ---- */
-
-static double mean_of(const struct pmp_dist *d, const double *head, size_t i) {
-  return d->squash_mean ? tanh(head[i]) : head[i];
-}
-
-static double std_of(const struct pmp_dist *d, const double *head, size_t i) {
-  return log1p(exp(head[d->dim + i])) * (double)d->std_scale + (double)d->std_min;
-}
-
-static double log_normal(double y, double m, double s) {
-  return -0.5 * (y - m) * (y - m) / (s * s) - log(s) - 0.5 * log(2 * acos(-1.0));
-}
-
-/* log of the sum of exponentials of dimension i's logits */
-static double log_sum(const struct pmp_dist *d, const double *head, size_t i) {
-  const double *z = head + i * d->bins;
-  double max = z[0], sum = 0;
-  for (size_t v = 0; v < d->bins; v++) max = fmax(max, z[v]);
-  for (size_t v = 0; v < d->bins; v++) sum += exp(z[v] - max);
-  return max + log(sum);
-}
-
-static double lp_want(const struct pmp_dist *d, const double *head, const double *ref,
-                      const float *y, uint32_t part) {
-  double lp = 0;
-  for (size_t i = 0; i < d->dim; i++) {
-    if (d->kind == PMP_DIST_CATEGORICAL)
-      lp += head[i * d->bins + (size_t)y[i]] - log_sum(d, head, i);
-    else
-      lp += log_normal((double)y[i], mean_of(d, d->split && part == 1 ? ref : head, i),
-                       std_of(d, d->split && part == 0 ? ref : head, i));
-  }
-  return lp;
-}
-
-static void kl_want(const struct pmp_dist *d, const double *head, const double *ref, double *kl) {
-  for (uint32_t k = 0; k < pmp_dist_kl_parts(d); k++) kl[k] = 0;
-  for (size_t i = 0; i < d->dim; i++) {
-    if (d->kind == PMP_DIST_CATEGORICAL) {
-      const double l = log_sum(d, head, i), lr = log_sum(d, ref, i);
-      for (size_t v = i * d->bins; v < (i + 1) * d->bins; v++)
-        kl[0] += exp(ref[v] - lr) * ((ref[v] - lr) - (head[v] - l));
-      continue;
-    }
-    const double m = mean_of(d, head, i), s = std_of(d, head, i);
-    const double mr = mean_of(d, ref, i), sr = std_of(d, ref, i);
-    const double spread = log(s / sr) + sr * sr / (2 * s * s) - 0.5;
-    const size_t at = d->per_dim ? i : 0;
-    if (d->split) {
-      kl[at] += (mr - m) * (mr - m) / (2 * sr * sr);
-      kl[d->per_dim ? d->dim + i : 1] += spread;
-    } else {
-      kl[0] += spread + (mr - m) * (mr - m) / (2 * s * s);
-    }
-  }
-}
-
-/* ---- a batch ---- */
-
-struct batch {
-  const struct pmp_dist *d;
-  size_t b, n, h;
-  uint32_t p, k;
-  float *head, *ref, *y, *c, *w;
-  uint32_t *x_of_y; /* NULL: equal shares */
-};
-
-static size_t x_of(const struct batch *t, size_t j) {
-  return t->x_of_y ? t->x_of_y[j] : j / (t->n / t->b);
-}
-
-static void batch_make(struct batch *t, const struct pmp_dist *d, size_t b, size_t n,
-                       struct pmp_rng *rng) {
-  *t = (struct batch){.d = d, .b = b, .n = n, .h = pmp_dist_head(d)};
-  t->p = pmp_dist_parts(d), t->k = pmp_dist_kl_parts(d);
-  t->head = normals_new(rng, b * t->h, 1), t->ref = floats_new(b * t->h);
-  for (size_t i = 0; i < b * t->h; i++) t->ref[i] = t->head[i] + 0.3f * (float)pmp_rng_normal(rng);
-  t->y = normals_new(rng, n * d->dim, 1);
-  if (d->kind == PMP_DIST_CATEGORICAL)
-    for (size_t i = 0; i < n * d->dim; i++) t->y[i] = (float)pmp_rng_below(rng, d->bins);
-  t->c = normals_new(rng, n * t->p, 1), t->w = normals_new(rng, b * t->k, 1);
-}
-
-static void batch_free(struct batch *t) {
-  free(t->head), free(t->ref), free(t->y), free(t->c), free(t->w), free(t->x_of_y);
-}
-
-static double *widened(const float *x, size_t n) {
-  double *out = calloc(n + 1, sizeof *out);
-  assert_non_null(out);
-  for (size_t i = 0; i < n; i++) out[i] = (double)x[i];
-  return out;
-}
-
-/* sum c lp + sum w kl */
-static double loss(const struct batch *t, const double *head, const double *ref) {
-  double total = 0, kl[2 * DIM + 1];
-  for (size_t j = 0; j < t->n; j++)
-    for (uint32_t p = 0; p < t->p; p++)
-      total +=
-          (double)t->c[j * t->p + p] *
-          lp_want(t->d, head + x_of(t, j) * t->h, ref + x_of(t, j) * t->h, t->y + j * t->d->dim, p);
-  for (size_t x = 0; x < t->b; x++) {
-    kl_want(t->d, head + x * t->h, ref + x * t->h, kl);
-    for (uint32_t k = 0; k < t->k; k++) total += (double)t->w[x * t->k + k] * kl[k];
-  }
-  return total;
-}
-
-static void check_batch(struct batch *t) {
-  double *head = widened(t->head, t->b * t->h), *ref = widened(t->ref, t->b * t->h);
-  float *lp = floats_new(t->n * t->p), *lp_ref = floats_new(t->n * t->p);
-  float *kl = floats_new(t->b * t->k), *dhead = floats_new(t->b * t->h);
-  assert_int_equal(
-      pmp_dist_forward(t->d, t->b, t->n, t->head, t->ref, t->y, t->x_of_y, lp, lp_ref, kl), PMP_OK);
+static void check_values(const struct truth_batch *t, const double *lp, const double *lp_ref,
+                         const double *kl) {
   for (size_t j = 0; j < t->n; j++)
     for (uint32_t p = 0; p < t->p; p++) {
-      const double *h = head + x_of(t, j) * t->h, *r = ref + x_of(t, j) * t->h;
-      const double want = lp_want(t->d, h, r, t->y + j * t->d->dim, p);
-      const double want_ref = lp_want(t->d, r, r, t->y + j * t->d->dim, p);
-      assert_close("lp", lp + j * t->p + p, &want, 1, 1e-6, 1);
-      assert_close("lp_ref", lp_ref + j * t->p + p, &want_ref, 1, 1e-6, 1);
+      const double *pi = t->pi + truth_x_of(t, j) * t->m,
+                   *ref = t->pi_ref + truth_x_of(t, j) * t->m;
+      const double want = truth_lp(t->d, pi, ref, t->wide_y + j * t->d->dim, p);
+      const double want_ref = truth_lp(t->d, ref, ref, t->wide_y + j * t->d->dim, p);
+      assert_close_doubles("lp", lp + j * t->p + p, &want, 1, 1e-12, 1);
+      assert_close_doubles("lp_ref", lp_ref + j * t->p + p, &want_ref, 1, 1e-12, 1);
     }
   for (size_t x = 0; x < t->b; x++) {
-    double want[2 * DIM + 1];
-    kl_want(t->d, head + x * t->h, ref + x * t->h, want);
-    assert_close("kl", kl + x * t->k, want, t->k, 1e-6, 1e-6);
+    double want[2 * TRUTH_DIM_MAX];
+    truth_kl(t->d, t->pi + x * t->m, t->pi_ref + x * t->m, want);
+    assert_close_doubles("kl", kl + x * t->k, want, t->k, 1e-11, 1);
   }
+}
 
-  double *want = calloc(t->b * t->h, sizeof *want);
-  for (size_t i = 0; i < t->b * t->h; i++) {
-    const double at = head[i], step = 1e-5;
-    head[i] = at + step;
-    const double up = loss(t, head, ref);
-    head[i] = at - step;
-    want[i] = (up - loss(t, head, ref)) / (2 * step);
-    head[i] = at;
-  }
+/* Forward, backward and both at once against the definitions. */
+static void check_batch(const struct truth_batch *t) {
+  const size_t lps = t->n * t->p, kls = t->b * t->k, hs = t->b * t->h;
+  double *lp = doubles_new(lps), *lp_ref = doubles_new(lps), *kl = doubles_new(kls);
+  double *lp2 = doubles_new(lps), *lp_ref2 = doubles_new(lps), *kl2 = doubles_new(kls);
+  float *dhead = floats_new(hs), *dhead2 = floats_new(hs);
+  assert_int_equal(
+      pmp_dist_forward(t->d, t->b, t->n, t->head, t->ref, t->y, t->x_of_y, lp, lp_ref, kl), PMP_OK);
+  check_values(t, lp, lp_ref, kl);
   assert_int_equal(
       pmp_dist_backward(t->d, t->b, t->n, t->head, t->ref, t->y, t->x_of_y, t->c, t->w, dhead),
       PMP_OK);
-  assert_close("dhead", dhead, want, t->b * t->h, 1e-5, 1e-4);
-  free(head), free(ref), free(lp), free(lp_ref), free(kl), free(dhead), free(want);
+  double *want = truth_head_gradient(t, 1e-3);
+  assert_close("dhead", dhead, want, hs, 2e-7, 1e-2);
+  assert_int_equal(pmp_dist_fused(t->d, t->b, t->n, t->head, t->ref, t->y, t->x_of_y, t->c, t->w,
+                                  lp2, lp_ref2, kl2, dhead2),
+                   PMP_OK);
+  assert_memory_equal(lp, lp2, lps * sizeof *lp);
+  assert_memory_equal(lp_ref, lp_ref2, lps * sizeof *lp);
+  assert_memory_equal(kl, kl2, kls * sizeof *kl);
+  assert_memory_equal(dhead, dhead2, hs * sizeof *dhead);
+  /* In the head's own memory, and without the outputs. */
+  memcpy(dhead2, t->head, hs * sizeof *dhead);
+  assert_int_equal(pmp_dist_fused(t->d, t->b, t->n, dhead2, t->ref, t->y, t->x_of_y, t->c, t->w,
+                                  NULL, NULL, NULL, dhead2),
+                   PMP_OK);
+  assert_memory_equal(dhead, dhead2, hs * sizeof *dhead);
+  free(lp), free(lp_ref), free(kl), free(lp2), free(lp_ref2), free(kl2), free(dhead);
+  free(dhead2), free(want);
 }
 
 static void values_and_gradients(void **state) {
   (void)state;
   const struct pmp_dist family[] = {control, split(control, false), split(control, true),
                                     bandit,  split(bandit, false),  split(bandit, true),
+                                    full,    split(full, false),    squashed(full),
                                     bins};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 1, 0);
   for (size_t f = 0; f < sizeof family / sizeof family[0]; f++) {
     for (int layout = 0; layout < 3; layout++) {
-      struct batch t;
-      batch_make(&t, &family[f], 7, layout == 0 ? 21 : 30, &rng);
+      struct truth_batch t;
+      truth_batch_make(&t, &family[f], 7, layout == 0 ? 21 : 30, 0.3, &rng);
       if (layout > 0) {
         t.x_of_y = calloc(t.n, sizeof *t.x_of_y);
         for (size_t j = 0; j < t.n; j++)
@@ -196,7 +104,7 @@ static void values_and_gradients(void **state) {
           t.x_of_y[j] = layout == 1 ? (uint32_t)(j / 6 + (j >= 12)) : (uint32_t)(j * 5 % 7);
       }
       check_batch(&t);
-      batch_free(&t);
+      truth_batch_free(&t);
     }
   }
 }
@@ -207,23 +115,25 @@ static void large_vocabulary(void **state) {
       .kind = PMP_DIST_CATEGORICAL, .dim = 1, .bins = 1003, .low = 0, .high = 1};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 2, 0);
-  struct batch t;
-  batch_make(&t, &d, 2, 6, &rng);
+  struct truth_batch t;
+  truth_batch_make(&t, &d, 2, 6, 0.3, &rng);
   /* A maximum that comes late makes the running sums shrink. */
   t.head[700] = 30, t.ref[900] = 25, t.y[0] = 1002, t.y[1] = 700;
+  truth_batch_widen(&t);
   check_batch(&t);
-  batch_free(&t);
+  truth_batch_free(&t);
 }
 
 static void null_outputs_and_weights(void **state) {
   (void)state;
-  const struct pmp_dist family[] = {control, split(control, true), bins};
+  const struct pmp_dist family[] = {control, split(control, true), bins, full};
+  const size_t families = sizeof family / sizeof family[0];
   struct pmp_rng rng;
   pmp_rng_init(&rng, 3, 0);
-  for (size_t f = 0; f < 3; f++) {
-    struct batch t;
-    batch_make(&t, &family[f], 4, 8, &rng);
-    float *lp = floats_new(t.n * t.p), *kl = floats_new(t.b * t.k);
+  for (size_t f = 0; f < families; f++) {
+    struct truth_batch t;
+    truth_batch_make(&t, &family[f], 4, 8, 0.3, &rng);
+    double *lp = doubles_new(t.n * t.p), *kl = doubles_new(t.b * t.k);
     float *all = floats_new(t.b * t.h), *c_only = floats_new(t.b * t.h);
     float *w_only = floats_new(t.b * t.h), *none = floats_new(t.b * t.h);
     assert_int_equal(pmp_dist_forward(t.d, t.b, t.n, t.head, t.ref, t.y, NULL, NULL, NULL, NULL),
@@ -232,8 +142,8 @@ static void null_outputs_and_weights(void **state) {
                      PMP_OK);
     assert_int_equal(pmp_dist_forward(t.d, t.b, 0, t.head, t.ref, NULL, NULL, NULL, NULL, kl),
                      PMP_OK);
-    for (size_t i = 0; i < t.n * t.p; i++) assert_true(lp[i] != UNWRITTEN);
-    for (size_t i = 0; i < t.b * t.k; i++) assert_true(kl[i] != UNWRITTEN);
+    for (size_t i = 0; i < t.n * t.p; i++) assert_true(lp[i] != (double)UNWRITTEN);
+    for (size_t i = 0; i < t.b * t.k; i++) assert_true(kl[i] != (double)UNWRITTEN);
     assert_int_equal(pmp_dist_backward(t.d, t.b, t.n, t.head, t.ref, t.y, NULL, t.c, t.w, all),
                      PMP_OK);
     assert_int_equal(pmp_dist_backward(t.d, t.b, t.n, t.head, t.ref, t.y, NULL, t.c, NULL, c_only),
@@ -248,7 +158,7 @@ static void null_outputs_and_weights(void **state) {
       assert_true(none[i] == 0);
     }
     free(lp), free(kl), free(all), free(c_only), free(w_only), free(none);
-    batch_free(&t);
+    truth_batch_free(&t);
   }
 }
 
@@ -256,16 +166,18 @@ static void null_outputs_and_weights(void **state) {
 static void kl_is_a_divergence(void **state) {
   (void)state;
   const struct pmp_dist family[] = {control, split(control, false), split(control, true),
-                                    bandit,  split(bandit, true),   bins};
+                                    bandit,  split(bandit, true),   bins,
+                                    full,    split(full, false)};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 4, 0);
   for (size_t f = 0; f < sizeof family / sizeof family[0]; f++) {
     for (int round = 0; round < 200; round++) {
-      struct batch t;
-      batch_make(&t, &family[f], 5, 5, &rng);
+      struct truth_batch t;
+      truth_batch_make(&t, &family[f], 5, 5, 0.3, &rng);
       /* From far apart to a few bits apart. */
       const double apart = 5 * pow(10, -0.04 * round);
-      float *kl = floats_new(t.b * t.k), *dhead = floats_new(t.b * t.h);
+      double *kl = doubles_new(t.b * t.k);
+      float *dhead = floats_new(t.b * t.h);
       for (size_t i = 0; i < t.b * t.h; i++)
         t.head[i] = t.ref[i] + (float)(apart * pmp_rng_normal(&rng));
       assert_int_equal(pmp_dist_forward(t.d, t.b, 0, t.head, t.ref, NULL, NULL, NULL, NULL, kl),
@@ -279,7 +191,7 @@ static void kl_is_a_divergence(void **state) {
                        PMP_OK);
       for (size_t i = 0; i < t.b * t.h; i++) assert_true(dhead[i] == 0);
       free(kl), free(dhead);
-      batch_free(&t);
+      truth_batch_free(&t);
     }
   }
 }
@@ -291,21 +203,22 @@ static void probabilities_sum_to_one(void **state) {
       .kind = PMP_DIST_CATEGORICAL, .dim = 1, .bins = 300, .low = 0, .high = 1};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 5, 0);
-  struct batch t;
-  batch_make(&t, &d, 1, 300, &rng);
-  float lp[300], dhead[300];
+  struct truth_batch t;
+  truth_batch_make(&t, &d, 1, 300, 0.3, &rng);
+  double lp[300];
+  float dhead[300];
   double sum = 0;
   for (size_t v = 0; v < 300; v++) t.y[v] = (float)v;
   assert_int_equal(pmp_dist_forward(&d, 1, 300, t.head, t.ref, t.y, NULL, lp, NULL, NULL), PMP_OK);
   for (size_t v = 0; v < 300; v++) {
-    t.c[v] = expf(lp[v]);
-    sum += exp((double)lp[v]);
+    t.c[v] = exp(lp[v]);
+    sum += t.c[v];
   }
   assert_near("sum of pi", sum, 1, 1e-6);
   assert_int_equal(pmp_dist_backward(&d, 1, 300, t.head, t.ref, t.y, NULL, t.c, NULL, dhead),
                    PMP_OK);
   for (size_t v = 0; v < 300; v++) assert_near("gradient", (double)dhead[v], 0, 1e-7);
-  batch_free(&t);
+  truth_batch_free(&t);
 }
 
 static void extremes_stay_finite(void **state) {
@@ -313,9 +226,10 @@ static void extremes_stay_finite(void **state) {
   struct pmp_dist d = bandit;
   d.dim = 1;
   /* std of 1e-8 (raw far below 0), 20 stds out. */
-  float head[2] = {0, -200}, ref[2] = {0, -200}, y = 2e-7f, lp, lp_ref, kl, dhead[2], c = 1, w = 1;
+  float head[2] = {0, -200}, ref[2] = {0, -200}, y = 2e-7f, dhead[2];
+  double lp, lp_ref, kl, c = 1, w = 1;
   assert_int_equal(pmp_dist_forward(&d, 1, 1, head, ref, &y, NULL, &lp, &lp_ref, &kl), PMP_OK);
-  assert_near("lp", (double)lp, -200 + log(1e8) - 0.5 * log(2 * acos(-1.0)), 2e-4);
+  assert_near("lp", lp, -200 + log(1e8) - 0.5 * log(2 * acos(-1.0)), 2e-4);
   assert_true(kl == 0);
   assert_int_equal(pmp_dist_backward(&d, 1, 1, head, ref, &y, NULL, &c, &w, dhead), PMP_OK);
   assert_near("dmean", (double)dhead[0] / 2e9, 1, 1e-5);
@@ -323,7 +237,7 @@ static void extremes_stay_finite(void **state) {
   head[1] = -16, ref[1] = -9;
   assert_int_equal(pmp_dist_forward(&d, 1, 1, head, ref, &y, NULL, &lp, &lp_ref, &kl), PMP_OK);
   const double s = log1p(exp(-16)) + 1e-8, sr = log1p(exp(-9)) + 1e-8;
-  assert_near("kl", (double)kl / (log(s / sr) + sr * sr / (2 * s * s) - 0.5), 1, 1e-6);
+  assert_near("kl", kl / (log(s / sr) + sr * sr / (2 * s * s) - 0.5), 1, 1e-6);
   /* A squashed mean at its end keeps a gradient. */
   struct pmp_dist q = control;
   q.dim = 1;
@@ -338,28 +252,30 @@ static void extremes_stay_finite(void **state) {
   const float z[3] = {1e4f, -1e4f, 1e4f}, zr[3] = {1e4f, -1e4f, -1e4f}, one = 1;
   float dz[3];
   assert_int_equal(pmp_dist_forward(&k, 1, 1, z, zr, &one, NULL, &lp, &lp_ref, &kl), PMP_OK);
-  assert_near("lp", (double)lp, -2e4 - log(2), 1e-2);
-  assert_near("lp_ref", (double)lp_ref, -2e4, 1e-2);
-  assert_near("kl", (double)kl, log(2), 1e-6);
+  assert_near("lp", lp, -2e4 - log(2), 1e-2);
+  assert_near("lp_ref", lp_ref, -2e4, 1e-2);
+  assert_near("kl", kl, log(2), 1e-6);
   assert_int_equal(pmp_dist_backward(&k, 1, 1, z, zr, &one, NULL, &c, &w, dz), PMP_OK);
   assert_near("dz0", (double)dz[0], -0.5 + (0.5 - 1), 1e-6);
   assert_near("dz1", (double)dz[1], 1, 1e-6);
   assert_near("dz2", (double)dz[2], -0.5 + 0.5, 1e-6);
   assert_int_equal(pmp_dist_forward(&k, 1, 0, zr, z, NULL, NULL, NULL, NULL, &kl), PMP_OK);
-  assert_near("kl", (double)kl, 1e4, 1);
+  assert_near("kl", kl, 1e4, 1);
 }
 
 static void what_is_not_finite_is_refused(void **state) {
   (void)state;
-  const float bad[] = {NAN, INFINITY, -INFINITY};
-  const struct pmp_dist family[] = {control, split(bandit, true), bins};
+  const struct pmp_dist family[] = {control, split(bandit, true), full, bins};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 6, 0);
-  for (size_t f = 0; f < 3; f++) {
-    struct batch t;
-    batch_make(&t, &family[f], 3, 6, &rng);
-    float *lp = floats_new(t.n * t.p), *lp_ref = floats_new(t.n * t.p);
-    float *kl = floats_new(t.b * t.k), *dhead = floats_new(t.b * t.h), y[3 * DIM], entropy[3];
+  for (size_t f = 0; f < 4; f++) {
+    /* A logit may be -INFINITY. */
+    const float bad[] = {NAN, INFINITY, f < 3 ? -INFINITY : NAN};
+    struct truth_batch t;
+    truth_batch_make(&t, &family[f], 3, 6, 0.3, &rng);
+    double *lp = doubles_new(t.n * t.p), *lp_ref = doubles_new(t.n * t.p);
+    double *kl = doubles_new(t.b * t.k);
+    float *dhead = floats_new(t.b * t.h), y[3 * DIM], entropy[3];
     for (size_t k = 0; k < 9; k++) {
       struct pmp_rng copy = rng;
       float *array = k % 3 == 0 ? t.head : k % 3 == 1 ? t.ref : t.y;
@@ -388,20 +304,102 @@ static void what_is_not_finite_is_refused(void **state) {
     assert_int_equal(pmp_dist_backward(t.d, t.b, t.n, t.head, t.ref, t.y, NULL, t.c, t.w, dhead),
                      PMP_ENONFINITE);
     free(lp), free(lp_ref), free(kl), free(dhead);
-    batch_free(&t);
+    truth_batch_free(&t);
   }
-  /* Finite inputs whose result float32 cannot hold. */
+  /* Finite inputs whose gradient float32 cannot hold. */
   const float head[2 * DIM] = {0, 0, 0, -200, 0, 0};
   const float y[DIM] = {3e38f, 0, 0};
-  float lp;
-  assert_int_equal(pmp_dist_forward(&bandit, 1, 1, head, head, y, NULL, &lp, NULL, NULL),
+  float dhead[2 * DIM];
+  const double c = 1;
+  assert_int_equal(pmp_dist_backward(&bandit, 1, 1, head, head, y, NULL, &c, NULL, dhead),
                    PMP_ENONFINITE);
+}
+
+/* A logit of -INFINITY is a probability of 0: as if the bin were not there. */
+static void masked_logits(void **state) {
+  (void)state;
+  enum { BIG = 700 };
+  const struct pmp_dist d = {
+      .kind = PMP_DIST_CATEGORICAL, .dim = 1, .bins = BIG, .low = 0, .high = 1};
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 12, 0);
+  struct truth_batch t;
+  truth_batch_make(&t, &d, 2, 6, 0.3, &rng);
+  for (size_t v = 0; v < BIG; v++) {
+    /* Whole blocks, and here and there; ref has 0 in more bins than pi. */
+    const bool both = v < 300 || v % 3 == 0;
+    for (size_t x = 0; x < 2; x++) {
+      if (both) t.head[x * BIG + v] = -INFINITY;
+      if (both || v % 5 == 0) t.ref[x * BIG + v] = -INFINITY;
+    }
+  }
+  for (size_t j = 0; j < 6; j++) t.y[j] = (float)(301 + 3 * (j + 1) * 5); /* of both */
+  truth_batch_widen(&t);
+  double lp[6], lp_ref[6], kl[2];
+  float dz[2 * BIG], entropy[2], mode[2], *y = floats_new(2 * 2000);
+  assert_int_equal(pmp_dist_fused(&d, 2, 6, t.head, t.ref, t.y, NULL, t.c, t.w, lp, lp_ref, kl, dz),
+                   PMP_OK);
+  check_values(&t, lp, lp_ref, kl);
+  for (size_t x = 0; x < 2; x++) {
+    double sum = 0;
+    for (size_t v = 0; v < BIG; v++) {
+      if (t.head[x * BIG + v] == -INFINITY) assert_true(dz[x * BIG + v] == 0);
+      sum += (double)dz[x * BIG + v];
+    }
+    assert_near("sum of the gradient", sum, 0, 1e-6);
+  }
+  assert_int_equal(pmp_dist_entropy(&d, 2, t.head, entropy), PMP_OK);
+  for (size_t x = 0; x < 2; x++) {
+    double want = 0;
+    const double l = truth_log_sum(&d, t.pi + x * BIG, 0);
+    for (size_t v = x * BIG; v < (x + 1) * BIG; v++)
+      if (t.pi[v] != -INFINITY) want -= exp(t.pi[v] - l) * (t.pi[v] - l);
+    assert_near("entropy", (double)entropy[x], want, 1e-6);
+  }
+  assert_int_equal(pmp_dist_mode(&d, 2, t.head, mode), PMP_OK);
+  assert_int_equal(pmp_dist_sample(&d, 2, 2000, t.head, &rng, y), PMP_OK);
+  for (size_t x = 0; x < 2; x++) {
+    assert_true(isfinite(t.head[x * BIG + (size_t)mode[x]]));
+    for (size_t j = 0; j < 2000; j++)
+      assert_true(isfinite(t.head[x * BIG + (size_t)y[x * 2000 + j]]));
+  }
+  /* The KL is infinite where pi has 0 and ref has not, however little that is. */
+  t.ref[3] = -1e4f;
+  const struct pmp_dist *f = &d;
+  assert_int_equal(pmp_dist_forward(f, 2, 6, t.head, t.ref, t.y, NULL, lp, NULL, kl),
+                   PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_forward(f, 2, 6, t.head, t.ref, t.y, NULL, lp, lp_ref, NULL), PMP_OK);
+  assert_int_equal(pmp_dist_backward(f, 2, 6, t.head, t.ref, t.y, NULL, t.c, t.w, dz),
+                   PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_backward(f, 2, 6, t.head, t.ref, t.y, NULL, t.c, NULL, dz), PMP_OK);
+  t.ref[3] = -INFINITY;
+  /* An outcome that cannot be. */
+  t.y[2] = 3;
+  assert_int_equal(pmp_dist_forward(f, 2, 6, t.head, t.ref, t.y, NULL, lp, NULL, NULL),
+                   PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_backward(f, 2, 6, t.head, t.ref, t.y, NULL, t.c, t.w, dz),
+                   PMP_ENONFINITE);
+  /* Or could not, under ref. */
+  t.y[2] = 305;
+  assert_int_equal(pmp_dist_forward(f, 2, 6, t.head, t.ref, t.y, NULL, lp, NULL, kl), PMP_OK);
+  assert_int_equal(pmp_dist_forward(f, 2, 6, t.head, t.ref, t.y, NULL, NULL, lp_ref, NULL),
+                   PMP_ENONFINITE);
+  /* Nothing at all is no distribution. */
+  for (size_t v = 0; v < BIG; v++) t.head[v] = -INFINITY;
+  assert_int_equal(pmp_dist_forward(f, 2, 0, t.head, t.ref, NULL, NULL, NULL, NULL, kl),
+                   PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_mode(f, 2, t.head, mode), PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_sample(f, 2, 1, t.head, &rng, y), PMP_ENONFINITE);
+  assert_int_equal(pmp_dist_entropy(f, 2, t.head, entropy), PMP_ENONFINITE);
+  free(y);
+  truth_batch_free(&t);
 }
 
 static void wrong_indices_are_refused(void **state) {
   (void)state;
   const float head[2 * DIM * BINS] = {0}, wrong[] = {-1, 0.5f, BINS, 1e10f};
-  float y[2 * DIM] = {0}, lp[2], dhead[2 * DIM * BINS], c[2] = {1, 1};
+  float y[2 * DIM] = {0}, dhead[2 * DIM * BINS];
+  double lp[2], c[2] = {1, 1};
   for (size_t i = 0; i < 4; i++) {
     y[4] = wrong[i];
     assert_int_equal(pmp_dist_forward(&bins, 2, 2, head, head, y, NULL, lp, NULL, NULL),
@@ -433,10 +431,11 @@ static void gaussian_samples(void **state) {
   for (size_t x = 0; x < 2; x++)
     for (size_t i = 0; i < DIM; i++) {
       const size_t at = x * DIM + i;
-      double wide[2 * DIM], sum[5] = {0};
+      double wide[2 * DIM], natural[2 * DIM], sum[5] = {0};
       for (size_t j = 0; j < 2 * DIM; j++) wide[j] = (double)head[x * 2 * DIM + j];
-      assert_near("mean", (double)mean[at], mean_of(&control, wide, i), 1e-7);
-      assert_near("std", (double)std[at], std_of(&control, wide, i), 1e-7);
+      truth_natural(&control, wide, natural);
+      assert_near("mean", (double)mean[at], natural[i], 1e-7);
+      assert_near("std", (double)std[at], natural[DIM + i], 1e-7);
       assert_true(mode[at] == mean[at]);
       for (size_t j = 0; j < M; j++) {
         const double z = ((double)y[(x * M + j) * DIM + i] - (double)mean[at]) / (double)std[at];
@@ -448,6 +447,37 @@ static void gaussian_samples(void **state) {
       assert_near("z^3", sum[3], 0, 5 * sqrt(15.0 / M));
       assert_near("z^4", sum[4], 3, 5 * sqrt(96.0 / M));
     }
+  free(y);
+}
+
+/* Mean and covariance of draws from a full covariance. */
+static void correlated_samples(void **state) {
+  (void)state;
+  enum { M = 60000 };
+  const float head[3 + 6] = {0.3f, -4, 2, 0.2f, -1.5f, -1, 0.7f, 2, -0.4f};
+  float *y = floats_new((size_t)M * DIM), mean[DIM], std[DIM];
+  double wide[9], natural[DIM + DIM * DIM];
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 11, 0);
+  assert_int_equal(pmp_dist_sample(&full, 1, M, head, &rng, y), PMP_OK);
+  assert_int_equal(pmp_dist_moments(&full, 1, head, mean, std), PMP_OK);
+  for (size_t i = 0; i < 9; i++) wide[i] = (double)head[i];
+  truth_natural(&full, wide, natural);
+  const struct truth_normal t = truth_normal(&full, natural);
+  for (size_t i = 0; i < DIM; i++) {
+    assert_near("mean", (double)mean[i], t.mean[i], 1e-7);
+    assert_near("std", (double)std[i], sqrt(t.c[i][i]), 1e-6);
+    double sum = 0;
+    for (size_t j = 0; j < M; j++) sum += (double)y[j * DIM + i] / M;
+    assert_near("sample mean", sum, t.mean[i], 5 * sqrt(t.c[i][i] / M));
+    for (size_t k = 0; k < DIM; k++) {
+      double product = 0;
+      for (size_t j = 0; j < M; j++)
+        product += ((double)y[j * DIM + i] - t.mean[i]) * ((double)y[j * DIM + k] - t.mean[k]) / M;
+      const double variance = t.c[i][i] * t.c[k][k] + t.c[i][k] * t.c[i][k];
+      assert_near("sample covariance", product, t.c[i][k], 5 * sqrt(variance / M));
+    }
+  }
   free(y);
 }
 
@@ -498,11 +528,12 @@ static void categorical_samples(void **state) {
 static void entropies(void **state) {
   (void)state;
   enum { M = 40000 };
-  const struct pmp_dist family[] = {control, bandit, bins};
+  const struct pmp_dist family[] = {control, bandit, bins, full};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 10, 0);
-  float *y = floats_new((size_t)M * DIM), *lp = floats_new(M);
-  for (size_t f = 0; f < 3; f++) {
+  float *y = floats_new((size_t)M * DIM);
+  double *lp = doubles_new(M);
+  for (size_t f = 0; f < 4; f++) {
     const size_t h = pmp_dist_head(&family[f]);
     float *head = normals_new(&rng, h, 0.5), entropy;
     assert_int_equal(pmp_dist_entropy(&family[f], 1, head, &entropy), PMP_OK);
@@ -511,8 +542,8 @@ static void entropies(void **state) {
                      PMP_OK);
     double mean = 0, squares = 0;
     for (size_t j = 0; j < M; j++) {
-      mean -= (double)lp[j] / M;
-      squares += (double)lp[j] * (double)lp[j] / M;
+      mean -= lp[j] / M;
+      squares += lp[j] * lp[j] / M;
     }
     /* Entropy is the mean of -lp. */
     assert_near("entropy", mean, (double)entropy, 5 * sqrt((squares - mean * mean) / M));
@@ -564,6 +595,15 @@ static void initial_heads(void **state) {
       pmp_dist_init_head(&family[f], NULL, stds[s], head);
       for (size_t i = 0; i < DIM; i++) assert_true(head[i] == 0);
     }
+  float whole[DIM + 6], mean[DIM], std[DIM];
+  memset(whole, 1, sizeof whole);
+  pmp_dist_init_head(&full, wanted, 0.5f, whole);
+  assert_int_equal(pmp_dist_moments(&full, 1, whole, mean, std), PMP_OK);
+  for (size_t i = 0; i < DIM; i++) {
+    assert_true(mean[i] == wanted[i]);
+    assert_near("std", (double)std[i], 0.5, 1e-6);
+  }
+  assert_true(whole[4] == 0 && whole[6] == 0 && whole[7] == 0);
   float head[DIM * BINS];
   memset(head, 1, sizeof head);
   pmp_dist_init_head(&bins, NULL, 1, head);
@@ -576,14 +616,15 @@ static void initial_heads(void **state) {
 static void checks(void **state) {
   (void)state;
   struct pmp_errmsg msg;
-  const struct pmp_dist good[] = {control, bandit, bins, split(control, true)};
-  for (size_t i = 0; i < 4; i++) assert_int_equal(pmp_dist_check(&good[i], &msg), PMP_OK);
-  struct pmp_dist d[12];
-  for (int i = 0; i < 12; i++) d[i] = i < 8 ? control : bins;
+  const struct pmp_dist good[] = {control, bandit, bins, split(control, true), split(full, false)};
+  for (size_t i = 0; i < 5; i++) assert_int_equal(pmp_dist_check(&good[i], &msg), PMP_OK);
+  struct pmp_dist d[15];
+  for (int i = 0; i < 15; i++) d[i] = i < 8 ? control : i < 12 ? bins : full;
   d[0].kind = (enum pmp_dist_kind)9, d[1].dim = 0, d[2].dim = 4097, d[3].per_dim = true;
   d[4].std_scale = 0, d[5].std_min = NAN, d[6].low = 1, d[7].high = INFINITY;
   d[8].bins = 1, d[9].bins = (1u << 20) + 1, d[10].split = true, d[11].low = NAN;
-  for (int i = 0; i < 12; i++) {
+  d[12].dim = PMP_DIST_CHOL_DIM_MAX + 1, d[13].split = d[13].per_dim = true, d[14].std_min = 0;
+  for (int i = 0; i < 15; i++) {
     msg.text[0] = '\0';
     assert_int_equal(pmp_dist_check(&d[i], &msg), PMP_EINVALID);
     assert_true(msg.text[0] != '\0');
@@ -591,6 +632,9 @@ static void checks(void **state) {
   const struct pmp_dist both = split(control, false), each = split(control, true);
   assert_int_equal(pmp_dist_head(&control), 2 * DIM);
   assert_int_equal(pmp_dist_head(&bins), DIM * BINS);
+  assert_int_equal(pmp_dist_head(&full), DIM + 6);
+  assert_int_equal(pmp_dist_natural(&full), DIM + DIM * DIM);
+  assert_int_equal(pmp_dist_natural(&control), 2 * DIM);
   assert_int_equal(pmp_dist_parts(&both), 2);
   assert_int_equal(pmp_dist_kl_parts(&both), 2);
   assert_int_equal(pmp_dist_parts(&each), 2);
@@ -607,8 +651,10 @@ int main(void) {
       cmocka_unit_test(probabilities_sum_to_one),
       cmocka_unit_test(extremes_stay_finite),
       cmocka_unit_test(what_is_not_finite_is_refused),
+      cmocka_unit_test(masked_logits),
       cmocka_unit_test(wrong_indices_are_refused),
       cmocka_unit_test(gaussian_samples),
+      cmocka_unit_test(correlated_samples),
       cmocka_unit_test(categorical_samples),
       cmocka_unit_test(entropies),
       cmocka_unit_test(modes_and_actions),

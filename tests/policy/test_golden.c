@@ -36,6 +36,13 @@ static double *get_wide(const json_t *object, const char *key, size_t n) {
   return out;
 }
 
+static void compare_doubles(const json_t *want, const char *key, const double *got, size_t n,
+                            double tolerance) {
+  double *numbers = get_wide(want, key, n);
+  assert_close_doubles(key, got, numbers, n, tolerance, largest(numbers, n));
+  free(numbers);
+}
+
 static float *get_floats(const json_t *object, const char *key, size_t n) {
   double *wide = get_wide(object, key, n);
   float *out = floats_new(n);
@@ -115,15 +122,15 @@ static void check_dist(const json_t *g) {
   const size_t b = get_size(g, "b"), n = b * get_size(g, "m"), h = pmp_dist_head(&d);
   const size_t p = pmp_dist_parts(&d), k = pmp_dist_kl_parts(&d);
   float *head = get_floats(g, "head", b * h), *ref = get_floats(g, "ref", b * h);
-  float *y = get_floats(g, "y", n * d.dim), *c = get_floats(g, "c", n * p);
-  float *w = get_floats(g, "w", b * k), *lp = floats_new(n * p), *lp_ref = floats_new(n * p);
-  float *kl = floats_new(b * k), *dhead = floats_new(b * h), *entropy = floats_new(b);
+  float *y = get_floats(g, "y", n * d.dim), *dhead = floats_new(b * h), *entropy = floats_new(b);
+  double *c = get_wide(g, "c", n * p), *w = get_wide(g, "w", b * k), *lp = doubles_new(n * p);
+  double *lp_ref = doubles_new(n * p), *kl = doubles_new(b * k);
   assert_int_equal(pmp_dist_forward(&d, b, n, head, ref, y, NULL, lp, lp_ref, kl), PMP_OK);
   assert_int_equal(pmp_dist_backward(&d, b, n, head, ref, y, NULL, c, w, dhead), PMP_OK);
   assert_int_equal(pmp_dist_entropy(&d, b, head, entropy), PMP_OK);
-  compare(want, "lp", lp, n * p, 2e-7);
-  compare(want, "lp_ref", lp_ref, n * p, 2e-7);
-  compare(want, "kl", kl, b * k, 2e-7);
+  compare_doubles(want, "lp", lp, n * p, 2e-7);
+  compare_doubles(want, "lp_ref", lp_ref, n * p, 2e-7);
+  compare_doubles(want, "kl", kl, b * k, 2e-7);
   compare(want, "entropy", entropy, b, 2e-7);
   compare(want, "dhead", dhead, b * h, 2e-7);
   free(head), free(ref), free(y), free(c), free(w), free(lp), free(lp_ref), free(kl);
@@ -145,11 +152,11 @@ static void check_policy(const json_t *g) {
   float *params = get_floats(g, "params", floats),
         *ref_params = get_floats(g, "ref_params", floats);
   float *x = get_floats(g, "x", b * spec.obs), *y = get_floats(g, "y", n * spec.dist.dim);
-  float *c = get_floats(g, "c", cs), *w = get_floats(g, "w", ws);
+  double *c = get_wide(g, "c", cs), *w = get_wide(g, "w", ws), *lp = doubles_new(cs);
+  double *kl = doubles_new(ws), sum = 0;
   float *head = floats_new(b * p.head), *ref_head = floats_new(b * p.head);
   float *dhead = floats_new(b * p.head), *dparams = floats_new(floats);
-  float *cache = floats_new(pmp_policy_cache_floats(&p, b)), *lp = floats_new(cs);
-  float *kl = floats_new(ws), loss;
+  float *cache = floats_new(pmp_policy_cache_floats(&p, b));
   memset(dparams, 0, floats * sizeof *dparams);
   assert_int_equal(pmp_policy_forward(&p, &compute, ref_params, b, x, cache, ref_head), PMP_OK);
   assert_int_equal(pmp_policy_forward(&p, &compute, params, b, x, cache, head), PMP_OK);
@@ -158,11 +165,9 @@ static void check_policy(const json_t *g) {
   assert_int_equal(pmp_dist_backward(&spec.dist, b, n, head, ref_head, y, NULL, c, w, dhead),
                    PMP_OK);
   assert_int_equal(pmp_policy_backward(&p, &compute, params, b, x, cache, dhead, dparams), PMP_OK);
-  double sum = 0;
-  for (size_t i = 0; i < cs; i++) sum += (double)c[i] * (double)lp[i];
-  for (size_t i = 0; i < ws; i++) sum += (double)w[i] * (double)kl[i];
-  loss = (float)sum;
-  compare(get(g, "want"), "loss", &loss, 1, 1e-5);
+  for (size_t i = 0; i < cs; i++) sum += c[i] * lp[i];
+  for (size_t i = 0; i < ws; i++) sum += w[i] * kl[i];
+  compare_doubles(get(g, "want"), "loss", &sum, 1, 1e-5);
   compare(get(g, "want"), "dparams", dparams, floats, 1e-5);
   free(text), free(params), free(ref_params), free(x), free(y), free(c), free(w), free(head);
   free(ref_head), free(dhead), free(dparams), free(cache), free(lp), free(kl);

@@ -33,6 +33,18 @@ static struct pmp_policy_spec bandit_spec(void) {
                                   .init_mean_range = 3};
 }
 
+static struct pmp_policy_spec full_spec(void) {
+  struct pmp_policy_spec s = bandit_spec();
+  s.dist.kind = PMP_DIST_GAUSSIAN, s.dist.dim = 3;
+  return s;
+}
+
+static struct pmp_policy_spec full_network_spec(void) {
+  struct pmp_policy_spec s = control_spec();
+  s.dist.kind = PMP_DIST_GAUSSIAN;
+  return s;
+}
+
 static struct pmp_policy_spec bins_spec(void) {
   struct pmp_policy_spec s = control_spec();
   s.dist =
@@ -52,8 +64,8 @@ enum { B = 6, M = 4, OBS = 5 };
 struct world {
   struct pmp_policy policy;
   struct pmp_compute compute;
-  float *params, *ref_head, *x, *y, *c, *w;
-  float *cache, *head, *lp, *kl;
+  float *params, *ref_head, *x, *y, *cache, *head;
+  double *c, *w, *lp, *kl;
 };
 
 static void world_make(struct world *t, const struct pmp_policy_spec *spec, struct pmp_rng *rng) {
@@ -67,9 +79,9 @@ static void world_make(struct world *t, const struct pmp_policy_spec *spec, stru
   t->cache = floats_new(pmp_policy_cache_floats(p, B));
   t->head = floats_new(B * p->head), t->ref_head = floats_new(B * p->head);
   t->y = floats_new((size_t)B * M * spec->dist.dim);
-  t->c = normals_new(rng, (size_t)B * M * pmp_dist_parts(&spec->dist), 1);
-  t->w = normals_new(rng, (size_t)B * pmp_dist_kl_parts(&spec->dist), 1);
-  t->lp = floats_new((size_t)B * M * 2), t->kl = floats_new((size_t)B * 4);
+  t->c = normal_doubles_new(rng, (size_t)B * M * pmp_dist_parts(&spec->dist), 1);
+  t->w = normal_doubles_new(rng, (size_t)B * pmp_dist_kl_parts(&spec->dist), 1);
+  t->lp = doubles_new((size_t)B * M * 2), t->kl = doubles_new((size_t)B * 4);
   const float *x = spec->obs ? t->x : NULL;
   assert_int_equal(pmp_policy_forward(p, &t->compute, t->params, B, x, t->cache, t->ref_head),
                    PMP_OK);
@@ -90,10 +102,8 @@ static double world_loss(struct world *t) {
                    PMP_OK);
   assert_int_equal(
       pmp_dist_forward(d, B, B * M, t->head, t->ref_head, t->y, NULL, t->lp, NULL, t->kl), PMP_OK);
-  for (size_t j = 0; j < (size_t)B * M * pmp_dist_parts(d); j++)
-    loss += (double)t->c[j] * (double)t->lp[j];
-  for (size_t j = 0; j < (size_t)B * pmp_dist_kl_parts(d); j++)
-    loss += (double)t->w[j] * (double)t->kl[j];
+  for (size_t j = 0; j < (size_t)B * M * pmp_dist_parts(d); j++) loss += t->c[j] * t->lp[j];
+  for (size_t j = 0; j < (size_t)B * pmp_dist_kl_parts(d); j++) loss += t->w[j] * t->kl[j];
   return loss;
 }
 
@@ -101,10 +111,11 @@ static double world_loss(struct world *t) {
  * joined rightly, so the wide central differences of a float32 computation are good enough. */
 static void gradients_end_to_end(void **state) {
   (void)state;
-  const struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(), bins_spec(), table_spec()};
+  const struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(), full_network_spec(),
+                                         full_spec(),    bins_spec(),   table_spec()};
   struct pmp_rng rng;
   pmp_rng_init(&rng, 1, 0);
-  for (size_t s = 0; s < 4; s++) {
+  for (size_t s = 0; s < sizeof spec / sizeof spec[0]; s++) {
     struct world t;
     world_make(&t, &spec[s], &rng);
     const size_t n = t.policy.manifest.floats;
@@ -196,6 +207,20 @@ static void free_parameters_start_as_told(void **state) {
   assert_near("highest", high, 3, 0.02);
   assert_near("mean", sum / 2000, 0, 5 * sqrt(3.0 / 2000));
 
+  const struct pmp_policy_spec full = full_spec();
+  float chol[3 + 6], moments[2 * 3];
+  assert_int_equal(pmp_policy_init(&p, &full, NULL), PMP_OK);
+  assert_int_equal(p.manifest.floats, 9);
+  assert_int_equal(pmp_manifest_find(&p.manifest, "policy/chol_raw")->offset, 3);
+  assert_null(pmp_manifest_find(&p.manifest, "policy/std_raw"));
+  pmp_policy_init_params(&p, &rng, chol);
+  assert_int_equal(pmp_dist_moments(&full.dist, 1, chol, moments, moments + 3), PMP_OK);
+  for (int i = 0; i < 3; i++) {
+    assert_near("std", (double)moments[3 + i], 1, 1e-6);
+    assert_true(fabsf(chol[i]) <= 3 && chol[i] != 0);
+  }
+  assert_true(chol[4] == 0 && chol[6] == 0 && chol[7] == 0);
+
   const struct pmp_policy_spec table = table_spec();
   float logits[3] = {9, 9, 9};
   assert_int_equal(pmp_policy_init(&p, &table, NULL), PMP_OK);
@@ -242,10 +267,11 @@ static void assert_spec_equal(const struct pmp_policy_spec *a, const struct pmp_
 
 static void json_round_trip(void **state) {
   (void)state;
-  struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(), bins_spec(), table_spec()};
+  struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(), bins_spec(), table_spec(),
+                                   full_network_spec()};
   spec[0].init_std = 0.1f + 1e-8f;
   spec[0].dist.std_min = nextafterf(0.01f, 1); /* the last bit must come back */
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 5; i++) {
     char *json, *again;
     struct pmp_policy_spec back;
     assert_int_equal(pmp_policy_spec_to_json(&spec[i], &json), PMP_OK);

@@ -22,20 +22,22 @@ EDGES = {
     "daemon": ["base", "proto", "store", "policy", "learner", "daemon"],
     "clients/libpmpo": CLIENT,
     "clients/libpmpo-policy": CLIENT + ["policy", "clients/libpmpo-policy"],
+    "clients/pmpo-eval": ["base", "policy/dist", "learner/objective", "clients/pmpo-eval"],
     "clients/pmpoctl": CLIENT + ["clients/pmpoctl"],
     "actors/runtime": ACTING,
     "actors/bandit": ACTING + ["actors/bandit"],
     "actors/control": ACTING + ["actors/control"],
     "actors": ACTING + ["actors"],
     "examples": ACTING[:-1],
+    "experiments": ["base", "policy", "learner", "actors/bandit/function.h", "experiments"],
 }
 
 # A library's header -> files or folders that may include it (tests and benchmarks may include all).
 THIRD_PARTY = {
     r"sqlite3": ["store"],
     r"zstd": ["store"],
-    r"xxhash": ["store", "policy", "learner"],
-    r"jansson": ["policy", "learner", "daemon", "clients/pmpoctl"],
+    r"xxhash": ["store", "policy", "learner", "clients/pmpoctl"],
+    r"jansson": ["policy", "learner", "daemon", "clients/pmpoctl", "clients/pmpo-eval", "experiments"],
     r"(oneapi/dnnl/)?dnnl": ["policy/nn/compute_cpu.c"],
     r"omp\.h": ["policy", "learner"],
     r"uv\.h|uv/": ["daemon"],

@@ -1,5 +1,5 @@
-/* Reading golden.json in a cmocka test. Every call fails the test when the file is not what
- * make_golden.py writes. */
+/* Reading golden.json and objective.json in a cmocka test. Every call fails the test when the file
+ * is not what make_golden.py or make_objective.py writes. */
 #ifndef PMP_TESTS_PARITY_LEARNER_GOLDEN_H
 #define PMP_TESTS_PARITY_LEARNER_GOLDEN_H
 
@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The whole file (json_decref it); *section: the array of one kind of case. */
-static inline json_t *golden_open(const char *kind, json_t **section) {
+/* A whole file of this folder (json_decref it); *section: the array of one kind of case. */
+static inline json_t *golden_open_file(const char *file, const char *kind, json_t **section) {
   const char *source = getenv("PMP_SOURCE");
   char path[512];
-  snprintf(path, sizeof path, "%s/tests/parity/learner/golden.json", source != NULL ? source : ".");
+  snprintf(path, sizeof path, "%s/tests/parity/learner/%s", source != NULL ? source : ".", file);
   json_error_t error;
   json_t *root = json_load_file(path, JSON_DECODE_INT_AS_REAL, &error);
   if (root == NULL) fail_msg("%s: %s", path, error.text);
@@ -26,6 +26,10 @@ static inline json_t *golden_open(const char *kind, json_t **section) {
   assert_true(json_is_array(*section));
   assert_true(json_array_size(*section) > 0);
   return root;
+}
+
+static inline json_t *golden_open(const char *kind, json_t **section) {
+  return golden_open_file("golden.json", kind, section);
 }
 
 static inline double golden_number(const json_t *object, const char *key) {
@@ -61,6 +65,19 @@ static inline float *golden_floats(const json_t *object, const char *key) {
   return json_is_null(value) ? NULL : golden_array(value);
 }
 
+/* The same in float64. */
+static inline double *golden_doubles(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  if (value == NULL) fail_msg("%s is missing", key);
+  if (json_is_null(value)) return NULL;
+  assert_true(json_is_array(value));
+  const size_t n = json_array_size(value);
+  double *out = malloc((n + 1) * sizeof *out);
+  assert_non_null(out);
+  for (size_t i = 0; i < n; i++) out[i] = json_real_value(json_array_get(value, i));
+  return out;
+}
+
 static inline void golden_near(const char *what, size_t at, double have, double want,
                                double tolerance) {
   if (!(fabs(have - want) <= tolerance)) {
@@ -70,8 +87,8 @@ static inline void golden_near(const char *what, size_t at, double have, double 
 
 /* have[n] against object[key]: n numbers, within tolerance * the array's largest entry (at least
  * 1e-3). */
-static inline void golden_same(const json_t *object, const char *key, const float *have, size_t n,
-                               double tolerance) {
+static inline void golden_same64(const json_t *object, const char *key, const double *have,
+                                 size_t n, double tolerance) {
   assert_int_equal(golden_count(object, key), n);
   const json_t *array = json_object_get(object, key);
   double largest = 1e-3;
@@ -79,9 +96,18 @@ static inline void golden_same(const json_t *object, const char *key, const floa
     largest = fmax(largest, fabs(json_real_value(json_array_get(array, i))));
   }
   for (size_t i = 0; i < n; i++) {
-    golden_near(key, i, (double)have[i], json_real_value(json_array_get(array, i)),
-                tolerance * largest);
+    golden_near(key, i, have[i], json_real_value(json_array_get(array, i)), tolerance * largest);
   }
+}
+
+/* The same for float32. */
+static inline void golden_same(const json_t *object, const char *key, const float *have, size_t n,
+                               double tolerance) {
+  double *wide = malloc((n + 1) * sizeof *wide);
+  assert_non_null(wide);
+  for (size_t i = 0; i < n; i++) wide[i] = (double)have[i];
+  golden_same64(object, key, wide, n, tolerance);
+  free(wide);
 }
 
 /* n floats of 999, so that a cell nobody writes shows. */

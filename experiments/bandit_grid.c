@@ -1,0 +1,230 @@
+#include "experiments/bandit_grid.h"
+
+#include "experiments/grid.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------- what there is to run */
+
+bool pmp_bandit_listed(const char *list, const char *name) {
+  if (list == NULL) return true;
+  const size_t n = strlen(name);
+  for (const char *at = list;;) {
+    const size_t word = strcspn(at, ",");
+    if (word == n && strncmp(at, name, n) == 0) return true;
+    if (at[word] == '\0') return false;
+    at += word + 1;
+  }
+}
+
+static enum pmp_err parse_dims(struct pmp_bandit_grid *g, const char *list,
+                               struct pmp_errmsg *msg) {
+  for (const char *at = list;;) {
+    char *end = NULL;
+    const unsigned long value = strtoul(at, &end, 10);
+    if (end == at || (*end != ',' && *end != '\0') || value < 1 || value > PMP_BANDIT_RUN_DIM_MAX ||
+        g->dims == PMP_BANDIT_DIMS_MAX)
+      return pmp_fail(msg, PMP_EINVALID, "--dims: \"%.40s\": up to %d numbers from 1 to %d", list,
+                      PMP_BANDIT_DIMS_MAX, PMP_BANDIT_RUN_DIM_MAX);
+    g->dim[g->dims++] = (uint32_t)value;
+    if (*end == '\0') return PMP_OK;
+    at = end + 1;
+  }
+}
+
+enum pmp_err pmp_bandit_grid_init(struct pmp_bandit_grid *g, const char *experiment,
+                                  const struct pmp_experiment_options *o, struct pmp_errmsg *msg) {
+  *g = (struct pmp_bandit_grid){.experiment = experiment, .steps = o->steps};
+  for (uint32_t i = 0; i < pmp_function_count(); i++) {
+    if (pmp_bandit_listed(o->functions, pmp_function_at(i)->name))
+      g->function[g->functions++] = pmp_function_at(i);
+  }
+  if (g->functions == 0)
+    return pmp_fail(msg, PMP_EINVALID, "--functions: \"%.60s\" names none of sphere, rosenbrock, "
+                                       "schwefel, cigar, diffpow, elli", o->functions);
+  g->seeds = o->seeds > 0 ? o->seeds : o->quick ? 5 : 10;
+  return parse_dims(g, o->dims != NULL ? o->dims : o->quick ? "2" : "2,10", msg);
+}
+
+static size_t jobs(const struct pmp_bandit_grid *g) {
+  return g->functions * g->dims * g->methods * g->seeds;
+}
+
+void pmp_bandit_grid_fini(struct pmp_bandit_grid *g) {
+  for (size_t i = 0; g->result != NULL && i < jobs(g); i++) json_decref(g->result[i]);
+  free(g->result);
+  g->result = NULL;
+}
+
+uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim) {
+  return g->steps > 0 ? g->steps : dim <= 2 ? 5000 : 20000;
+}
+
+static size_t job_of(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell, size_t seed) {
+  return ((cell.function * g->dims + cell.dim) * g->methods + cell.method) * g->seeds + seed;
+}
+
+static void config_of(const struct pmp_bandit_grid *g, size_t job,
+                      struct pmp_bandit_run_config *config, uint32_t *steps) {
+  const size_t seed = job % g->seeds, method = job / g->seeds % g->methods;
+  const size_t dim = job / g->seeds / g->methods % g->dims;
+  const size_t function = job / g->seeds / g->methods / g->dims;
+  pmp_bandit_run_defaults(config, g->function[function], &g->method[method], g->dim[dim],
+                          (uint64_t)seed + 1);
+  *steps = pmp_bandit_grid_steps(g, g->dim[dim]);
+}
+
+/* ---------------------------------------------------------------- one job */
+
+static json_t *settings(void *ctx, size_t job) {
+  const struct pmp_bandit_grid *g = ctx;
+  struct pmp_bandit_run_config c;
+  uint32_t steps;
+  config_of(g, job, &c, &steps);
+  const struct pmp_bandit_method *m = &c.method;
+  return json_pack(
+      "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+      "experiment", g->experiment, "version", PMP_VERSION, "function", c.function->name, "dim",
+      (json_int_t)c.dim, "method", m->name, "seed", (json_int_t)c.seed, "steps", (json_int_t)steps,
+      "samples", (json_int_t)c.samples, "refresh_period", (json_int_t)c.refresh_period, "lr",
+      (double)c.lr, "init_std", (double)c.init_std, "init_mean_range", (double)c.init_mean_range,
+      "alpha", m->exact ? m->alpha : m->loss.alpha, "beta",
+      m->exact ? m->beta_mean : m->loss.beta[0], "beta_cov", m->exact ? m->beta_cov : 0.0, "tau",
+      m->exact ? 0.0 : m->loss.tau);
+}
+
+static enum pmp_err play(struct pmp_bandit_run *r, uint32_t steps, const volatile int *stop,
+                         json_t *curve, struct pmp_errmsg *msg) {
+  json_array_append_new(curve, pmp_report_number(pmp_bandit_run_f_mean(r)));
+  for (uint64_t point = 1; point <= PMP_BANDIT_POINTS; point++) {
+    if (pmp_grid_stopped(stop)) return PMP_ECLOSED;
+    while (r->step < point * steps / PMP_BANDIT_POINTS) PMP_TRY(pmp_bandit_run_step(r, msg));
+    json_array_append_new(curve, pmp_report_number(pmp_bandit_run_f_mean(r)));
+  }
+  return PMP_OK;
+}
+
+static enum pmp_err run(void *ctx, size_t job, const volatile int *stop, json_t **result,
+                        struct pmp_errmsg *msg) {
+  struct pmp_bandit_run r;
+  struct pmp_bandit_run_config config;
+  uint32_t steps;
+  double distance, std;
+  json_t *curve = json_array();
+  config_of(ctx, job, &config, &steps);
+  enum pmp_err err = pmp_bandit_run_init(&r, &config, msg);
+  if (err == PMP_OK) err = play(&r, steps, stop, curve, msg);
+  if (err == PMP_OK) {
+    pmp_bandit_run_shape(&r, &distance, &std);
+    *result = json_pack("{s:O, s:o, s:o, s:o, s:o, s:I, s:I}", "f_mean", curve, "final",
+                        pmp_report_number(pmp_bandit_run_f_mean(&r)), "best",
+                        pmp_report_number(r.best), "distance", pmp_report_number(distance), "std",
+                        pmp_report_number(std), "evaluations", (json_int_t)r.evaluations, "skipped",
+                        (json_int_t)r.skipped);
+    if (*result == NULL) err = pmp_fail(msg, PMP_ENOMEM, "out of memory");
+  }
+  json_decref(curve);
+  pmp_bandit_run_fini(&r);
+  return err;
+}
+
+enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g, const struct pmp_report *report,
+                                 struct pmp_errmsg *msg) {
+  char path[PMP_REPORT_PATH_MAX];
+  pmp_report_path(report, ".jsonl", path);
+  if (g->methods == 0) return pmp_fail(msg, PMP_EINVALID, "--methods names none that there is");
+  g->result = calloc(jobs(g), sizeof(json_t *));
+  if (g->result == NULL) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
+  const struct pmp_grid grid = {.name = g->experiment,
+                                .path = path,
+                                .jobs = jobs(g),
+                                .threads = report->options->threads,
+                                .quiet = report->options->quiet,
+                                .stop = report->options->stop,
+                                .ctx = g,
+                                .settings = settings,
+                                .run = run};
+  return pmp_grid_run(&grid, g->result, msg);
+}
+
+/* ---------------------------------------------------------------- results */
+
+static double number(const json_t *value) {
+  return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+double pmp_bandit_grid_final(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                             size_t seed) {
+  return number(json_object_get(g->result[job_of(g, cell, seed)], "final"));
+}
+
+/* point < 0: of the key itself, else of the array under it. */
+static struct pmp_band band(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                            const char *key, long point) {
+  struct pmp_band out = {NAN, NAN, NAN, NAN, NAN, 0};
+  double *v = calloc(g->seeds, sizeof *v);
+  if (v == NULL) return out;
+  for (size_t seed = 0; seed < g->seeds; seed++) {
+    const json_t *value = json_object_get(g->result[job_of(g, cell, seed)], key);
+    v[seed] = number(point < 0 ? value : json_array_get(value, (size_t)point));
+  }
+  out = pmp_band_of(v, g->seeds);
+  free(v);
+  return out;
+}
+
+struct pmp_band pmp_bandit_grid_band(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                                     const char *key) {
+  return band(g, cell, key, -1);
+}
+
+struct pmp_band pmp_bandit_grid_point(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                                      size_t point) {
+  return band(g, cell, "f_mean", (long)point);
+}
+
+static void csv_runs(const struct pmp_bandit_grid *g, FILE *out) {
+  fputs("function,dim,method,beta,seed,steps,evaluations,final,best,distance,std,skipped\n", out);
+  for (size_t job = 0; job < jobs(g); job++) {
+    struct pmp_bandit_run_config c;
+    uint32_t steps;
+    const json_t *r = g->result[job];
+    config_of(g, job, &c, &steps);
+    fprintf(out, "%s,%u,%s,%.6g,%llu,%u", c.function->name, c.dim, c.method.name,
+            c.method.exact ? c.method.beta_mean : c.method.loss.beta[0], (unsigned long long)c.seed,
+            steps);
+    static const char *const key[] = {"evaluations", "final", "best", "distance", "std", "skipped"};
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+      fprintf(out, ",%.8g", number(json_object_get(r, key[i])));
+    fputc('\n', out);
+  }
+}
+
+static void csv_curves(const struct pmp_bandit_grid *g, FILE *out) {
+  fputs("function,dim,method,beta,evaluations,p10,median,p90\n", out);
+  for (size_t i = 0; i < g->functions * g->dims * g->methods; i++) {
+    const struct pmp_bandit_cell cell = {i / g->methods / g->dims, i / g->methods % g->dims,
+                                         i % g->methods};
+    const struct pmp_bandit_method *m = &g->method[cell.method];
+    const uint32_t dim = g->dim[cell.dim], steps = pmp_bandit_grid_steps(g, dim);
+    for (size_t p = 0; p <= PMP_BANDIT_POINTS; p++) {
+      const struct pmp_band b = pmp_bandit_grid_point(g, cell, p);
+      fprintf(out, "%s,%u,%s,%.6g,%llu,%.5g,%.5g,%.5g\n", g->function[cell.function]->name, dim,
+              m->name, m->exact ? m->beta_mean : m->loss.beta[0],
+              4ULL * (p * steps / PMP_BANDIT_POINTS), b.p10, b.median, b.p90);
+    }
+  }
+}
+
+enum pmp_err pmp_bandit_grid_csv(const struct pmp_bandit_grid *g, const struct pmp_report *report,
+                                 struct pmp_errmsg *msg) {
+  FILE *out = NULL;
+  PMP_TRY(pmp_report_file(report, "-runs.csv", &out, msg));
+  csv_runs(g, out);
+  PMP_TRY(pmp_report_file_close(out, msg));
+  PMP_TRY(pmp_report_file(report, "-curves.csv", &out, msg));
+  csv_curves(g, out);
+  return pmp_report_file_close(out, msg);
+}

@@ -1,0 +1,61 @@
+/* Bandit runs over functions, dimensions, methods and seeds: the grid of jobs and its results.
+ *
+ * One thread but for the jobs themselves (grid.h). */
+#ifndef PMP_EXPERIMENTS_BANDIT_GRID_H
+#define PMP_EXPERIMENTS_BANDIT_GRID_H
+
+#include "experiments/bandit_run.h"
+#include "experiments/experiment.h"
+#include "experiments/report.h"
+#include "experiments/stats.h"
+
+#include <jansson.h>
+
+enum { PMP_BANDIT_FUNCTIONS_MAX = 8, PMP_BANDIT_DIMS_MAX = 8, PMP_BANDIT_METHODS_MAX = 64 };
+#define PMP_BANDIT_POINTS 50 /* of a curve, beside its start: with 5000 steps one a refresh */
+
+struct pmp_bandit_grid {
+  const char *experiment;
+  const struct pmp_function *function[PMP_BANDIT_FUNCTIONS_MAX];
+  uint32_t dim[PMP_BANDIT_DIMS_MAX];
+  struct pmp_bandit_method method[PMP_BANDIT_METHODS_MAX];
+  size_t functions, dims, methods, seeds;
+  uint32_t steps; /* 0: pmp_bandit_grid_steps's own */
+  json_t **result; /* by job; owned */
+};
+
+/* A cell of the grid: all its seeds. */
+struct pmp_bandit_cell {
+  size_t function, dim, method;
+};
+
+/* Functions and dimensions of the options, seeds and steps; methods are the caller's to add.
+ * PMP_EINVALID with the reason. */
+PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_init(struct pmp_bandit_grid *g, const char *experiment,
+                                                 const struct pmp_experiment_options *o,
+                                                 struct pmp_errmsg *msg);
+void pmp_bandit_grid_fini(struct pmp_bandit_grid *g); /* safe on a zeroed struct */
+/* Runs what the folder's NAME.jsonl does not hold yet. */
+PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g,
+                                                const struct pmp_report *report,
+                                                struct pmp_errmsg *msg);
+/* Is `name` in the list (commas between; NULL: everything is)? */
+bool pmp_bandit_listed(const char *list, const char *name);
+/* 5000 steps in up to 2 dimensions, 20000 in more (the spec's 80,000 evaluations). */
+uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim);
+
+/* Of the seeds' results: "final", "best", "distance", "std", "skipped". */
+struct pmp_band pmp_bandit_grid_band(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                                     const char *key);
+/* f(mean) at a point of the curve, 0..PMP_BANDIT_POINTS. */
+struct pmp_band pmp_bandit_grid_point(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                                      size_t point);
+/* The seed's f(mean) at the end; NaN: there is none. */
+double pmp_bandit_grid_final(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                             size_t seed);
+/* NAME-runs.csv (a line a run) and NAME-curves.csv (median and band by evaluations). */
+PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_csv(const struct pmp_bandit_grid *g,
+                                                const struct pmp_report *report,
+                                                struct pmp_errmsg *msg);
+
+#endif

@@ -1,0 +1,48 @@
+/* Improvement in closed form: outcomes are collected until the reference is refreshed, then the
+ * policy moves at once (objectives.md 7; learner/improve). For policies without a network, whose
+ * parameters are the head itself. */
+#include "learner/trainer_work.h"
+
+/* Natural parameters of a head, in the arena. */
+static double *natural_of(struct pmp_trainer *t, const float *head) {
+  const struct pmp_dist *dist = &t->config.policy.dist;
+  double *natural = pmp_trainer_doubles(t, pmp_dist_natural(dist));
+  if (natural == NULL || pmp_dist_to_natural(dist, 1, head, natural) != PMP_OK) return NULL;
+  return natural;
+}
+
+enum pmp_err pmp_trainer_collect(struct pmp_trainer *t, struct pmp_trainer_work *w,
+                                 struct pmp_step_metrics *m) {
+  const struct pmp_improve_config improve = pmp_trainer_improve(&t->config);
+  const size_t dim = t->config.policy.dist.dim;
+  const double *ref = natural_of(t, t->buffer[PMP_BUFFER_REF]);
+  double *y = pmp_trainer_doubles(t, w->n * dim), *weight = pmp_trainer_doubles(t, w->n);
+  int8_t *verdict = pmp_arena_array(&t->arena, w->n, sizeof *verdict);
+  if (y == NULL || weight == NULL || verdict == NULL) return PMP_ENOMEM;
+  if (ref == NULL) return PMP_ENONFINITE;
+  size_t n = 0;
+  for (size_t j = 0; j < w->n; j++) {
+    /* The closed form is of draws of one reference. */
+    if (w->batch.version[j] != t->counters.version) continue;
+    for (size_t i = 0; i < dim; i++) y[n * dim + i] = (double)w->y[j * dim + i];
+    weight[n] = w->weight != NULL ? w->weight[j] : 1.0;
+    verdict[n++] = w->verdict[j];
+  }
+  pmp_trainer_describe(t, 1, t->buffer[PMP_BUFFER_PI], m);
+  return n > 0 ? pmp_improve_add(&improve, t->improve, ref, n, y, verdict, weight) : PMP_OK;
+}
+
+bool pmp_trainer_improve_now(struct pmp_trainer *t) {
+  if (t->improve_doubles == 0) return false;
+  const struct pmp_improve_config improve = pmp_trainer_improve(&t->config);
+  const size_t mark = pmp_arena_mark(&t->arena), head_floats = t->floats[PMP_BUFFER_PI];
+  double *natural = natural_of(t, t->buffer[PMP_BUFFER_REF]);
+  float *head = pmp_trainer_floats(t, head_floats);
+  bool moved = natural != NULL && head != NULL &&
+               pmp_improve_step(&improve, t->improve, natural, NULL) == PMP_OK &&
+               pmp_dist_from_natural(&t->config.policy.dist, 1, natural, head) == PMP_OK &&
+               pmp_trainer_all_finite(head, head_floats);
+  for (size_t i = 0; moved && i < head_floats; i++) t->buffer[PMP_BUFFER_PI][i] = head[i];
+  pmp_arena_release(&t->arena, mark);
+  return moved;
+}

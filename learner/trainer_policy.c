@@ -1,0 +1,148 @@
+/* The policy's gradient of a step: forward, objective, backward, with the guard between. */
+#include "learner/trainer_work.h"
+
+#include <math.h>
+#include <string.h>
+
+struct pass {
+  float *head, *cache, *dhead;
+  double *lp, *lp_ref, *kl, *c, *b, *ddual, *dual;
+  struct pmp_objective_config loss;
+  struct pmp_objective_in in;
+};
+
+static enum pmp_err pass_init(struct pmp_trainer *t, const struct pmp_trainer_work *w,
+                              struct pass *p) {
+  const struct pmp_dist *dist = &t->config.policy.dist;
+  size_t b = w->b, n = w->n, parts = pmp_dist_parts(dist), kl_parts = pmp_dist_kl_parts(dist);
+  *p =
+      (struct pass){.head = pmp_trainer_floats(t, b * t->policy.head),
+                    .dhead = pmp_trainer_floats(t, b * t->policy.head),
+                    .cache = pmp_trainer_floats(t, pmp_policy_cache_floats(&t->policy, b)),
+                    .lp = pmp_trainer_doubles(t, n * parts),
+                    .lp_ref = t->objective->needs_lp_ref ? pmp_trainer_doubles(t, n * parts) : NULL,
+                    .c = pmp_trainer_doubles(t, n * parts),
+                    .kl = pmp_trainer_doubles(t, b * kl_parts),
+                    .b = pmp_trainer_doubles(t, b * kl_parts),
+                    .ddual = pmp_trainer_doubles(t, t->floats[PMP_BUFFER_DUAL]),
+                    .dual = pmp_trainer_doubles(t, t->floats[PMP_BUFFER_DUAL]),
+                    .loss = t->config.loss};
+  if (p->head == NULL || p->dhead == NULL || p->cache == NULL || p->lp == NULL || p->c == NULL ||
+      p->kl == NULL || p->b == NULL || p->ddual == NULL || p->dual == NULL ||
+      (t->objective->needs_lp_ref && p->lp_ref == NULL))
+    return PMP_ENOMEM;
+  if (t->config.beta_auto) {
+    double share = t->counters.shown > 0.0 ? t->counters.rejected / t->counters.shown : 0.0;
+    p->loss.beta[0] = p->loss.beta[1] = pmp_objective_beta_auto(p->loss.alpha, share);
+  }
+  for (size_t i = 0; i < t->floats[PMP_BUFFER_DUAL]; i++)
+    p->dual[i] = (double)t->buffer[PMP_BUFFER_DUAL][i];
+  p->in = (struct pmp_objective_in){.n = n,
+                                    .b = b,
+                                    .parts = (uint32_t)parts,
+                                    .kl_parts = (uint32_t)kl_parts,
+                                    .lp = p->lp,
+                                    .lp_ref = p->lp_ref,
+                                    .kl = p->kl,
+                                    .verdict = w->verdict,
+                                    .weight = w->weight,
+                                    .f = w->f,
+                                    .cost = w->cost,
+                                    .x_of_y = w->x_of_y,
+                                    .dual = p->dual};
+  t->objective->sums(&p->loss, &p->in);
+  return PMP_OK;
+}
+
+static void drop_rejected(const struct pmp_trainer_work *w, struct pass *p,
+                          struct pmp_step_metrics *m) {
+  for (size_t j = 0; j < w->n; j++) {
+    if (w->verdict[j] < 0) w->verdict[j] = 0;
+  }
+  /* One pool: its denominator stays, only the rejected terms are left out. */
+  if (p->loss.averaging == PMP_AVERAGING_SETS) p->in.rejected = 0.0;
+  m->skipped_rejected = true;
+}
+
+static void mean_kl(const struct pmp_trainer *t, const struct pmp_trainer_work *w,
+                    const struct pass *p, struct pmp_step_metrics *m) {
+  size_t k = p->in.kl_parts, first = p->in.parts == 1 ? k : k / 2;
+  double sum[2] = {0.0, 0.0};
+  for (size_t x = 0; x < w->b; x++) {
+    for (size_t i = 0; i < k; i++) sum[i >= first] += p->kl[x * k + i];
+  }
+  m->kl[0] = sum[0] / (double)w->b;
+  if (t->config.policy.dist.split) m->kl[1] = sum[1] / (double)w->b;
+}
+
+void pmp_trainer_describe(struct pmp_trainer *t, size_t b, const float *head,
+                          struct pmp_step_metrics *m) {
+  const struct pmp_dist *dist = &t->config.policy.dist;
+  size_t mark = pmp_arena_mark(&t->arena);
+  float *out = pmp_trainer_floats(t, b * dist->dim);
+  double sum = 0.0;
+  if (out != NULL && pmp_dist_entropy(dist, b, head, out) == PMP_OK) {
+    for (size_t x = 0; x < b; x++) sum += (double)out[x];
+    m->entropy = sum / (double)b;
+  }
+  if (out != NULL && pmp_dist_moments(dist, b, head, NULL, out) == PMP_OK) {
+    sum = 0.0;
+    for (size_t i = 0; i < b * dist->dim; i++) sum += (double)out[i];
+    m->std = sum / (double)(b * dist->dim);
+  }
+  pmp_arena_release(&t->arena, mark);
+}
+
+bool pmp_trainer_has_sets(const struct pmp_trainer *t) {
+  return strcmp(t->objective->name, "pmpo") == 0;
+}
+
+/* The guard on the distance: over kl_max the rejected are left out (skip) or the step is refused
+ * (pause). Objectives that do not push away from rejected outcomes by themselves may go as far from
+ * the reference as their own terms let them, but for pause. */
+static enum pmp_err guard_kl(const struct pmp_trainer *t, const struct pmp_trainer_work *w,
+                             struct pass *p, struct pmp_step_metrics *m, struct pmp_errmsg *msg) {
+  double kl = m->kl[0] + (t->config.policy.dist.split ? m->kl[1] : 0.0);
+  if (t->config.guard == PMP_GUARD_OFF || kl <= t->config.kl_max) return PMP_OK;
+  const bool boltzmann = strcmp(t->objective->name, "boltzmann") == 0; /* cannot be split */
+  if (t->config.guard == PMP_GUARD_PAUSE || boltzmann)
+    return pmp_fail(msg, PMP_ENONFINITE, "the mean KL(ref||pi) is %g, above kl_max %g", kl,
+                    t->config.kl_max);
+  if (pmp_trainer_has_sets(t) && p->in.rejected > 0.0) drop_rejected(w, p, m);
+  return PMP_OK;
+}
+
+enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t, struct pmp_trainer_work *w,
+                                      bool without, struct pmp_step_metrics *m,
+                                      struct pmp_errmsg *msg) {
+  const struct pmp_dist *dist = &t->config.policy.dist;
+  const float *pi = t->buffer[PMP_BUFFER_PI];
+  const size_t duals = t->floats[PMP_BUFFER_DUAL];
+  struct pass p;
+  PMP_TRY(pass_init(t, w, &p));
+  if (without) drop_rejected(w, &p, m);
+  PMP_TRY(pmp_policy_forward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.head));
+  PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.lp, p.lp_ref,
+                           p.kl));
+  mean_kl(t, w, &p, m);
+  if (pmp_trainer_has_sets(t)) m->kl_margin = pmp_objective_kl_margin(&p.loss, &p.in);
+  pmp_trainer_describe(t, w->b, p.head, m);
+  PMP_TRY(guard_kl(t, w, &p, m, msg));
+  struct pmp_objective_out out = {.c = p.c, .w = p.b, .ddual = p.ddual};
+  PMP_TRY(t->objective->eval(&p.loss, &p.in, &out));
+  m->loss = out.loss;
+  m->loss_accepted = out.accepted;
+  m->loss_rejected = out.rejected;
+  m->loss_kl = out.kl;
+  if (duals > 0) m->loss_dual = out.dual;
+  for (size_t i = 0; i < duals; i++) t->dual_grad[i] = (float)p.ddual[i];
+  PMP_TRY(
+      pmp_dist_backward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.c, p.b, p.dhead));
+  memset(t->pi_grad, 0, t->floats[PMP_BUFFER_PI] * sizeof(float));
+  PMP_TRY(
+      pmp_policy_backward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.dhead, t->pi_grad));
+  return pmp_trainer_all_finite(t->pi_grad, t->floats[PMP_BUFFER_PI]) &&
+                 pmp_trainer_all_finite(t->dual_grad, duals)
+             ? PMP_OK
+             : PMP_ENONFINITE;
+}
