@@ -25,8 +25,8 @@ static void help(FILE *out) {
       "\nAn actor draws outcomes from the run's reference and sends them to pmpod, whose address "
       "is --connect\n"
       "or PMPO_URL. `pmpo-actor KIND --help` lists a kind's options.\n\n"
-      "Exit codes: 0 done or asked to stop, 1 failed, 2 the command line, 3 the run does not fit,\n"
-      "4 no daemon answers.\n");
+      "Exit codes: 0 done, asked to stop or the run is complete (run.max_steps), 1 failed,\n"
+      "2 the command line, 3 the run does not fit, 4 no daemon answers.\n");
 }
 
 int main(int argc, char **argv) {

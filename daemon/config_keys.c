@@ -31,7 +31,8 @@ static const struct pmp_config_key keys[] = {
     B(run, lockstep, "false",
       "Reproducible mode: one actor, each chunk's learner steps are done before its "
       "acknowledgement."),
-    U(run, max_steps, "0", 0, 1e15, "Learner steps after which the learner rests; 0: no end."),
+    U(run, max_steps, "0", 0, 1e15,
+      "Learner steps after which the run is complete and takes no more rows of actors; 0: no end."),
 
     T(listen, desk, "tcp://127.0.0.1:7447",
       "Address of everything but append and weights. Port 0 takes a free one (written to "

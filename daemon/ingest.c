@@ -134,11 +134,29 @@ void pmp_ingest_learned(struct pmp_server *s, struct pmp_learn_in *in, uint64_t 
   pmp_ingest_job_free(s, job);
 }
 
+/* The run has made its steps: an actor's further rows would never be trained on. Those of an import
+ * are whoever imports them's own to know. */
+static bool is_over(const struct pmp_server *s, const struct pmp_job *job) {
+  return job->chunk.source == PMP_SOURCE_ACTOR && pmp_learn_complete(s->learn);
+}
+
+/* For good: there is no time to come back after. */
+static void refuse_complete(struct pmp_server *s, struct pmp_call *call) {
+  pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
+             "the run is complete: run.max_steps (%" PRIu64
+             ") is reached; to go on, resume it with a larger one",
+             s->config.run.max_steps);
+}
+
+static void forget(struct pmp_server *s, struct pmp_held *h) {
+  pmp_ingest_job_free(s, h->job);
+  end_append(s, h->session);
+}
+
 static void drop(struct pmp_server *s, struct pmp_held *h, enum pmp_err code, uint32_t retry_ms,
                  const char *why) {
   pmp_refuse(s, h->call, code, retry_ms, "%s", why);
-  pmp_ingest_job_free(s, h->job);
-  end_append(s, h->session);
+  forget(s, h);
 }
 
 /* Admitted: into the store's queue. */
@@ -180,8 +198,9 @@ void pmp_ingest_retry_held(struct pmp_server *s) {
   const int64_t now = pmp_clock_mono(&s->clock);
   for (uint32_t i = 0; i < s->held_count;) {
     struct pmp_held h = s->held[i];
-    const bool admitted = !s->stopping && pmp_limiter_admit(&s->limiter, h.trainable);
-    if (!admitted && !s->stopping && now < h.until_ns) {
+    const bool over = s->stopping || is_over(s, h.job);
+    const bool admitted = !over && pmp_limiter_admit(&s->limiter, h.trainable);
+    if (!admitted && !over && now < h.until_ns) {
       i++;
       continue;
     }
@@ -192,6 +211,9 @@ void pmp_ingest_retry_held(struct pmp_server *s) {
       submit(s, &h);
     } else if (s->stopping) {
       drop(s, &h, PMP_EUNAVAILABLE, 1000, "the daemon is stopping");
+    } else if (over) {
+      refuse_complete(s, h.call);
+      forget(s, &h);
     } else {
       s->count.hold_busy++;
       drop(s, &h, PMP_EBUSY, BUSY_RETRY_MS,
@@ -246,10 +268,16 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
     pmp_refuse(s, call, err == PMP_ENOMEM ? PMP_ETOOLARGE : err, 0, "%s", msg.text);
     return;
   }
+  const bool again = a->seq <= session->last_seq; /* committed before: brings no rows */
+  if (!again && is_over(s, job)) {
+    pmp_ingest_job_free(s, job);
+    refuse_complete(s, call);
+    return;
+  }
   const bool people = s->config.label.judge == PMP_JUDGE_PEOPLE;
   const struct pmp_rows_count n = pmp_rows_count(&job->chunk, people);
   struct pmp_store_stats st;
-  if (people && n.labelled < job->chunk.rows) {
+  if (people && !again && n.labelled < job->chunk.rows) {
     pmp_store_stats(s->store, &st);
     if (st.open_items_rows + (job->chunk.rows - n.labelled) > s->config.limits.open_items) {
       s->count.open_items_busy++;
@@ -262,8 +290,9 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   }
   session->appending = true;
   s->appends_now++;
-  struct pmp_held h = {.call = call, .job = job, .session = session, .trainable = n.trainable};
-  if (s->held_count == 0 && pmp_limiter_admit(&s->limiter, n.trainable)) {
+  struct pmp_held h = {
+      .call = call, .job = job, .session = session, .trainable = again ? 0 : n.trainable};
+  if (again || (s->held_count == 0 && pmp_limiter_admit(&s->limiter, n.trainable))) {
     submit(s, &h);
     return;
   }

@@ -5,6 +5,7 @@
 #endif
 #include "daemon/learn_internal.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <sched.h>
@@ -212,10 +213,13 @@ static void emit_metrics(struct pmp_learn *l, bool force) {
   pmp_learn_send(l, o);
 }
 
-static bool may_step(struct pmp_learn *l) {
+void pmp_learn_mark_complete(struct pmp_learn *l) {
   const uint64_t end = l->config.config->run.max_steps;
-  if (l->paused || l->starved) return false;
-  if (end > 0 && pmp_trainer_steps(l->trainer) >= end) return false;
+  if (end > 0 && pmp_trainer_steps(l->trainer) >= end) atomic_store(&l->complete, true);
+}
+
+static bool may_step(struct pmp_learn *l) {
+  if (l->paused || l->starved || atomic_load(&l->complete)) return false;
   return pmp_limiter_may_step(l->config.limiter);
 }
 
@@ -245,6 +249,7 @@ static void one_step(struct pmp_learn *l) {
     stop_on_fault(l, msg.text[0] ? msg.text : pmp_err_name(err));
     return;
   }
+  pmp_learn_mark_complete(l);
   pmp_limiter_stepped(l->config.limiter, m.rows);
   gather(l, &m);
   pmp_learn_count_trainable(l); /* a sampler that draws once leaves fewer */
@@ -360,7 +365,6 @@ static void settle_open_entry(struct pmp_learn *l) {
 
 static void show_state(struct pmp_learn *l, bool stepping) {
   if (l->paused) return; /* said when it began */
-  const uint64_t end = l->config.config->run.max_steps;
   if (stepping) {
     struct pmp_limiter_state lim;
     char text[160] = "";
@@ -370,8 +374,11 @@ static void show_state(struct pmp_learn *l, bool stepping) {
                lim.d / (double)l->config.config->learner.batch);
     }
     pmp_learn_state_set(l, PMP_LEARN_RUNNING, text);
-  } else if (end > 0 && pmp_trainer_steps(l->trainer) >= end) {
-    pmp_learn_state_set(l, PMP_LEARN_FINISHED, "run.max_steps reached");
+  } else if (atomic_load(&l->complete)) {
+    char text[80];
+    snprintf(text, sizeof text, "complete: run.max_steps (%" PRIu64 ") reached",
+             l->config.config->run.max_steps);
+    pmp_learn_state_set(l, PMP_LEARN_FINISHED, text);
   } else {
     struct pmp_limiter_state lim;
     pmp_limiter_get(l->config.limiter, &lim);
@@ -527,6 +534,10 @@ void pmp_learn_status(struct pmp_learn *l, struct pmp_learn_status *s) {
   pthread_mutex_lock(&l->lock);
   *s = l->shown;
   pthread_mutex_unlock(&l->lock);
+}
+
+bool pmp_learn_complete(const struct pmp_learn *l) {
+  return atomic_load(&l->complete);
 }
 
 const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l) {

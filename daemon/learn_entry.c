@@ -43,16 +43,26 @@ static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *
   return PMP_OK;
 }
 
-/* Versions as the run counts them now. */
+/* A version as the run counts them now. Every number below from + by was out before the jump; those
+ * above `from` are of weights that were lost with the process: their rows are as much younger as
+ * they were, but they are no rows of the version that gets that number anew, so that the sampler of
+ * one version must not take them for such. */
+static uint64_t renumbered(const struct pmp_learn *l, uint64_t version) {
+  const bool exact = l->config.config->learner.sampler == PMP_SAMPLER_VERSION;
+  uint32_t i = 0;
+  while (i < l->jumps && version > l->jump[i].from &&
+         (exact || version >= l->jump[i].from + l->jump[i].by))
+    i++;
+  for (; i < l->jumps; i++) version += l->jump[i].by;
+  return version;
+}
+
 static enum pmp_err renumber(struct pmp_learn *l, struct pmp_replay_rows *rows) {
   if (l->jumps == 0 || !rows->ref_version) return PMP_OK;
   uint64_t *version = pmp_arena_array(&l->arena, rows->rows, sizeof *version);
   if (!version) return PMP_ENOMEM;
   for (uint32_t r = 0; r < rows->rows; r++) {
-    version[r] = rows->ref_version[r];
-    for (uint32_t i = 0; i < l->jumps && version[r] != 0; i++) {
-      if (version[r] <= l->jump[i].from) version[r] += l->jump[i].by;
-    }
+    version[r] = rows->ref_version[r] == 0 ? 0 : renumbered(l, rows->ref_version[r]);
   }
   rows->ref_version = version;
   return PMP_OK;
@@ -82,10 +92,12 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
   all.commit = commit;
   all.ref_version = NULL; /* people's verdicts do not grow stale */
   const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
+  uint32_t open = 0;
   for (uint32_t i = 0; i < labels; i++) {
     bool known = false;
     /* A row that brought its own label is not open: the verdict changes nothing. */
     if (label[i].row < chunk->rows && chunk->verdict && chunk->verdict[label[i].row] != 0) continue;
+    open++;
     const struct pmp_row_id row = {.chunk = id, .row = label[i].row};
     PMP_TRY(pmp_replay_relabel(ring, row, label[i].label, label[i].weight, &known));
     /* Whether a row enters now is a matter of its history alone, not of what happens to be in
@@ -98,7 +110,7 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
     PMP_TRY(add_rows(l, &one, 0, filling, msg));
     pmp_arena_release(&l->arena, mark);
   }
-  if (labels > 0 && !filling) {
+  if (open > 0 && !filling) {
     pmp_limiter_pay(l->config.limiter, l->config.config->learner.samples_per_verdict);
   }
   return PMP_OK;

@@ -26,6 +26,7 @@ struct pmp_learn {
   bool started;
   _Atomic bool abandon;    /* the daemon gives up on the thread */
   _Atomic bool stop_asked; /* a stop is on its way: loading ends early */
+  _Atomic bool complete;   /* run.max_steps is reached */
 
   /* the thread's own */
   struct pmp_trainer *trainer; /* owned */
@@ -69,6 +70,8 @@ PMP_MUST_CHECK enum pmp_err pmp_learn_stored(struct pmp_learn *l, const struct p
                                              bool filling, struct pmp_errmsg *msg);
 void pmp_learn_count_trainable(struct pmp_learn *l);
 
+/* Whether the trainer's steps are all that run.max_steps allows. */
+void pmp_learn_mark_complete(struct pmp_learn *l);
 bool pmp_learn_ending(struct pmp_learn *l);
 
 /* learn_save.c */

@@ -315,6 +315,7 @@ enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg) {
   struct context c = {0};
   bool resumed = false;
   PMP_TRY(load_checkpoint(l, &c, &resumed, msg));
+  pmp_learn_mark_complete(l);
   next_version(l, resumed);
   if (!resumed) {
     /* Step 0 is kept too: from then on there always is a checkpoint to go back to. */

@@ -39,7 +39,7 @@ static void make_current(struct pmp_publisher *p, struct pmp_snapshot *s, int64_
 
 bool pmp_publisher_offer(struct pmp_publisher *p, struct pmp_snapshot *s, int64_t now_ns,
                          uint64_t *want) {
-  if (s->version <= p->reserved) {
+  if (p->at_once || s->version <= p->reserved) {
     make_current(p, s, now_ns);
     return true;
   }

@@ -23,6 +23,8 @@ struct pmp_publisher {
   struct pmp_snapshot *policy;  /* newest snapshot of pi that somebody asked for */
   uint64_t reserved;            /* version numbers up to here are on disk as used */
   bool reserving;
+  bool at_once; /* lockstep: a number is out without waiting for its reservation, which is made all
+                   the same, for a resume without lockstep */
   int64_t keep_ns;
   size_t keep_bytes;
   struct pmp_waiter *waiter; /* owned, [waiters_max] */

@@ -133,6 +133,7 @@ static void transport_numbers(struct list *l, struct pmp_server *s) {
   num(l, "desk.verdicts", (double)c->verdicts);
   num(l, "desk.verdict_duplicates", (double)c->verdict_duplicates);
   num(l, "desk.reports", (double)c->reports);
+  num(l, "desk.report_duplicates", (double)c->report_duplicates);
   num(l, "weights.version", (double)pmp_publisher_version(&s->publisher));
   num(l, "weights.published", (double)s->publisher.published);
   num(l, "weights.kept", (double)s->publisher.count);

@@ -377,7 +377,8 @@ static enum pmp_err open_learner(struct pmp_server *s, struct pmp_errmsg *msg) {
   snprintf(checkpoints, sizeof checkpoints, "%s/checkpoints", s->dir);
   struct pmp_store_stats st;
   pmp_store_stats(s->store, &st);
-  s->publisher.reserved = s->config.run.lockstep ? UINT64_MAX : st.reserved_version;
+  s->publisher.reserved = st.reserved_version;
+  s->publisher.at_once = s->config.run.lockstep;
   const struct pmp_learn_config c = {
       .config = &s->config,
       .spec = &s->spec,

@@ -42,8 +42,10 @@ enum pmp_err pmp_bandit_grid_init(struct pmp_bandit_grid *g, const char *experim
       g->function[g->functions++] = pmp_function_at(i);
   }
   if (g->functions == 0)
-    return pmp_fail(msg, PMP_EINVALID, "--functions: \"%.60s\" names none of sphere, rosenbrock, "
-                                       "schwefel, cigar, diffpow, elli", o->functions);
+    return pmp_fail(msg, PMP_EINVALID,
+                    "--functions: \"%.60s\" names none of sphere, rosenbrock, "
+                    "schwefel, cigar, diffpow, elli",
+                    o->functions);
   g->seeds = o->seeds > 0 ? o->seeds : o->quick ? 5 : 10;
   return parse_dims(g, o->dims != NULL ? o->dims : o->quick ? "2" : "2,10", msg);
 }
@@ -95,12 +97,26 @@ static json_t *settings(void *ctx, size_t job) {
       m->exact ? 0.0 : m->loss.tau);
 }
 
+/* Evaluations of the budget at a point of the curve. */
+static uint64_t evaluations_at(uint32_t steps, size_t point) {
+  return 4ULL * steps * point / PMP_BANDIT_POINTS;
+}
+
+/* *reached: evaluations at the first refresh with f(mean) on target; INFINITY. */
 static enum pmp_err play(struct pmp_bandit_run *r, uint32_t steps, const volatile int *stop,
-                         json_t *curve, struct pmp_errmsg *msg) {
+                         json_t *curve, double *reached, struct pmp_errmsg *msg) {
+  bool rests = false;
+  *reached = INFINITY;
   json_array_append_new(curve, pmp_report_number(pmp_bandit_run_f_mean(r)));
-  for (uint64_t point = 1; point <= PMP_BANDIT_POINTS; point++) {
+  for (size_t point = 1; point <= PMP_BANDIT_POINTS; point++) {
     if (pmp_grid_stopped(stop)) return PMP_ECLOSED;
-    while (r->step < point * steps / PMP_BANDIT_POINTS) PMP_TRY(pmp_bandit_run_step(r, msg));
+    while (!rests && r->evaluations < evaluations_at(steps, point)) {
+      PMP_TRY(pmp_bandit_run_step(r, msg));
+      if (r->step % r->config.refresh_period != 0) continue;
+      const double f = pmp_bandit_run_f_mean(r);
+      if (isinf(*reached) && f <= PMP_BANDIT_TARGET) *reached = (double)r->evaluations;
+      rests = r->rests || f <= PMP_BANDIT_FLOOR;
+    }
     json_array_append_new(curve, pmp_report_number(pmp_bandit_run_f_mean(r)));
   }
   return PMP_OK;
@@ -111,18 +127,18 @@ static enum pmp_err run(void *ctx, size_t job, const volatile int *stop, json_t 
   struct pmp_bandit_run r;
   struct pmp_bandit_run_config config;
   uint32_t steps;
-  double distance, std;
+  double distance, std, reached;
   json_t *curve = json_array();
   config_of(ctx, job, &config, &steps);
   enum pmp_err err = pmp_bandit_run_init(&r, &config, msg);
-  if (err == PMP_OK) err = play(&r, steps, stop, curve, msg);
+  if (err == PMP_OK) err = play(&r, steps, stop, curve, &reached, msg);
   if (err == PMP_OK) {
     pmp_bandit_run_shape(&r, &distance, &std);
-    *result = json_pack("{s:O, s:o, s:o, s:o, s:o, s:I, s:I}", "f_mean", curve, "final",
+    *result = json_pack("{s:O, s:o, s:o, s:o, s:o, s:o, s:I, s:I}", "f_mean", curve, "final",
                         pmp_report_number(pmp_bandit_run_f_mean(&r)), "best",
                         pmp_report_number(r.best), "distance", pmp_report_number(distance), "std",
-                        pmp_report_number(std), "evaluations", (json_int_t)r.evaluations, "skipped",
-                        (json_int_t)r.skipped);
+                        pmp_report_number(std), "reached", pmp_report_number(reached),
+                        "evaluations", (json_int_t)r.evaluations, "skipped", (json_int_t)r.skipped);
     if (*result == NULL) err = pmp_fail(msg, PMP_ENOMEM, "out of memory");
   }
   json_decref(curve);
@@ -180,22 +196,31 @@ struct pmp_band pmp_bandit_grid_band(const struct pmp_bandit_grid *g, struct pmp
   return band(g, cell, key, -1);
 }
 
+size_t pmp_bandit_grid_count(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                             const char *key) {
+  size_t n = 0;
+  for (size_t seed = 0; seed < g->seeds; seed++)
+    n += json_is_number(json_object_get(g->result[job_of(g, cell, seed)], key));
+  return n;
+}
+
 struct pmp_band pmp_bandit_grid_point(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
                                       size_t point) {
   return band(g, cell, "f_mean", (long)point);
 }
 
 static void csv_runs(const struct pmp_bandit_grid *g, FILE *out) {
-  fputs("function,dim,method,beta,seed,steps,evaluations,final,best,distance,std,skipped\n", out);
+  fputs("function,dim,method,beta,seed,evaluations,final,best,reached,distance,std,skipped\n", out);
   for (size_t job = 0; job < jobs(g); job++) {
     struct pmp_bandit_run_config c;
     uint32_t steps;
     const json_t *r = g->result[job];
     config_of(g, job, &c, &steps);
-    fprintf(out, "%s,%u,%s,%.6g,%llu,%u", c.function->name, c.dim, c.method.name,
-            c.method.exact ? c.method.beta_mean : c.method.loss.beta[0], (unsigned long long)c.seed,
-            steps);
-    static const char *const key[] = {"evaluations", "final", "best", "distance", "std", "skipped"};
+    fprintf(out, "%s,%u,%s,%.6g,%llu", c.function->name, c.dim, c.method.name,
+            c.method.exact ? c.method.beta_mean : c.method.loss.beta[0],
+            (unsigned long long)c.seed);
+    static const char *const key[] = {"evaluations", "final", "best",   "reached",
+                                      "distance",    "std",   "skipped"};
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
       fprintf(out, ",%.8g", number(json_object_get(r, key[i])));
     fputc('\n', out);
@@ -213,7 +238,7 @@ static void csv_curves(const struct pmp_bandit_grid *g, FILE *out) {
       const struct pmp_band b = pmp_bandit_grid_point(g, cell, p);
       fprintf(out, "%s,%u,%s,%.6g,%llu,%.5g,%.5g,%.5g\n", g->function[cell.function]->name, dim,
               m->name, m->exact ? m->beta_mean : m->loss.beta[0],
-              4ULL * (p * steps / PMP_BANDIT_POINTS), b.p10, b.median, b.p90);
+              (unsigned long long)evaluations_at(steps, p), b.p10, b.median, b.p90);
     }
   }
 }

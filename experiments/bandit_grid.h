@@ -14,13 +14,18 @@
 enum { PMP_BANDIT_FUNCTIONS_MAX = 8, PMP_BANDIT_DIMS_MAX = 8, PMP_BANDIT_METHODS_MAX = 64 };
 #define PMP_BANDIT_POINTS 50 /* of a curve, beside its start: with 5000 steps one a refresh */
 
+#define PMP_BANDIT_TARGET 1e-9
+/* A run rests once f(mean) is below: further down values of a group vanish in float32, and verdicts
+ * say nothing any more. */
+#define PMP_BANDIT_FLOOR 1e-30
+
 struct pmp_bandit_grid {
   const char *experiment;
   const struct pmp_function *function[PMP_BANDIT_FUNCTIONS_MAX];
   uint32_t dim[PMP_BANDIT_DIMS_MAX];
   struct pmp_bandit_method method[PMP_BANDIT_METHODS_MAX];
   size_t functions, dims, methods, seeds;
-  uint32_t steps; /* 0: pmp_bandit_grid_steps's own */
+  uint32_t steps;  /* 0: pmp_bandit_grid_steps's own */
   json_t **result; /* by job; owned */
 };
 
@@ -41,12 +46,17 @@ PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g,
                                                 struct pmp_errmsg *msg);
 /* Is `name` in the list (commas between; NULL: everything is)? */
 bool pmp_bandit_listed(const char *list, const char *name);
-/* 5000 steps in up to 2 dimensions, 20000 in more (the spec's 80,000 evaluations). */
+/* Of four outcomes each: 5000 in up to 2 dimensions, 20000 in more (the spec's 80,000
+ * evaluations). Methods with other groups get as many evaluations. */
 uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim);
 
-/* Of the seeds' results: "final", "best", "distance", "std", "skipped". */
+/* Of the seeds' results: "final", "best", "distance", "std", "skipped", "reached" (evaluations at
+ * the first refresh with f(mean) <= PMP_BANDIT_TARGET; infinite: none). */
 struct pmp_band pmp_bandit_grid_band(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
                                      const char *key);
+/* How many seeds have a number there. */
+size_t pmp_bandit_grid_count(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
+                             const char *key);
 /* f(mean) at a point of the curve, 0..PMP_BANDIT_POINTS. */
 struct pmp_band pmp_bandit_grid_point(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell,
                                       size_t point);

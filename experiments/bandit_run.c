@@ -16,26 +16,18 @@ enum { STREAM_POLICY = 1 };
 /* ---------------------------------------------------------------- methods */
 
 #define PMPO(a, b)                                                                                 \
-  {.alpha = (a), .beta = {(b), (b)}, .averaging = PMP_AVERAGING_SETS, .eta = 1.0}
+  { .alpha = (a), .beta = {(b), (b)}, .averaging = PMP_AVERAGING_SETS, .eta = 1.0 }
 #define DPO(t)                                                                                     \
-  {.alpha = 0.5, .averaging = PMP_AVERAGING_SETS, .tau = (t), .pairs = 1}
+  { .alpha = 0.5, .averaging = PMP_AVERAGING_SETS, .tau = (t), .pairs = 1 }
 
 /* Betas of the papers by the kind of feedback; exact ones as experiments.md 1. DPO twice: with the
  * tau of the papers' bandits, and with the one that they needed for Gaussian policies. */
 static const struct pmp_bandit_method methods[] = {
-    {.name = "AR",
-     .title = "PMPO-AR",
-     .objective = "pmpo",
-     .label_k = 2,
-     .loss = PMPO(0.5, 0.5)},
+    {.name = "AR", .title = "PMPO-AR", .objective = "pmpo", .label_k = 2, .loss = PMPO(0.5, 0.5)},
     {.name = "A", .title = "PMPO-A", .objective = "pmpo", .label_k = 2, .loss = PMPO(1.0, 0.0)},
     {.name = "R", .title = "PMPO-R", .objective = "pmpo", .label_k = 2, .loss = PMPO(0.0, 2.0)},
     {.name = "DPO", .title = "DPO", .objective = "dpo", .label_k = 1, .loss = DPO(0.1)},
-    {.name = "DPO-20",
-     .title = "DPO, tau 20",
-     .objective = "dpo",
-     .label_k = 1,
-     .loss = DPO(20.0)},
+    {.name = "DPO-20", .title = "DPO, tau 20", .objective = "dpo", .label_k = 1, .loss = DPO(20.0)},
     {.name = "BW",
      .title = "PMPO best/worst",
      .objective = "pmpo",
@@ -60,6 +52,8 @@ static const struct pmp_bandit_method methods[] = {
      .alpha = 0.0,
      .beta_mean = 1.5,
      .beta_cov = 4.0},
+    {.name = "paths-AR", .title = "exact AR, paths", .exact = true, .paths = true, .alpha = 0.5},
+    {.name = "paths-R", .title = "exact R, paths", .exact = true, .paths = true, .alpha = 0.0},
 };
 
 const struct pmp_bandit_method *pmp_bandit_method_at(size_t i) {
@@ -81,6 +75,8 @@ void pmp_bandit_run_defaults(struct pmp_bandit_run_config *config,
       .method = *method,
       .dim = dim,
       .samples = 4,
+      .accepted = method->label_k,
+      .rejected = method->label_k,
       /* experiments.md 1: the closed form has its step at the refresh alone, and in few dimensions
        * 100 outcomes say enough. */
       .refresh_period = method->exact && dim <= 2 ? 25 : 100,
@@ -90,6 +86,14 @@ void pmp_bandit_run_defaults(struct pmp_bandit_run_config *config,
       .std_min = method->exact ? STD_MIN_EXACT : STD_MIN,
       .seed = seed,
   };
+  if (!method->paths) return;
+  struct pmp_improve_config improve;
+  struct pmp_improve_groups groups;
+  pmp_improve_recommend(PMP_IMPROVE_GAUSSIAN, dim, method->alpha, &improve, &groups);
+  config->samples = groups.size;
+  config->accepted = groups.accepted;
+  config->rejected = groups.rejected;
+  config->refresh_period = 1; /* one group a reference */
 }
 
 /* ---------------------------------------------------------------- life */
@@ -101,6 +105,9 @@ static enum pmp_err check(const struct pmp_bandit_run_config *c, struct pmp_errm
   if (c->samples < 2 || c->samples > PMP_BANDIT_RUN_SAMPLES_MAX)
     return pmp_fail(msg, PMP_EINVALID, "%u outcomes a step: 2 to %d are possible", c->samples,
                     PMP_BANDIT_RUN_SAMPLES_MAX);
+  if (c->accepted > c->samples / 2 || c->rejected > c->samples / 2)
+    return pmp_fail(msg, PMP_EINVALID, "%u accepted and %u rejected of %u: at most half of each",
+                    c->accepted, c->rejected, c->samples);
   if (c->refresh_period < 1)
     return pmp_fail(msg, PMP_EINVALID, "the reference needs a period of at least 1");
   return PMP_OK;
@@ -123,9 +130,14 @@ static enum pmp_err make_policy(struct pmp_bandit_run *r, struct pmp_errmsg *msg
 
 static enum pmp_err make_method(struct pmp_bandit_run *r, struct pmp_errmsg *msg) {
   const struct pmp_bandit_run_config *c = &r->config;
+  if (c->method.paths) {
+    struct pmp_improve_groups groups;
+    pmp_improve_recommend(PMP_IMPROVE_GAUSSIAN, c->dim, c->method.alpha, &r->improve, &groups);
+    return pmp_improve_check(&r->improve, msg);
+  }
   if (c->method.exact) {
     r->improve = (struct pmp_improve_config){.kind = PMP_IMPROVE_GAUSSIAN,
-                                             .rule = PMP_IMPROVE_PATHS,
+                                             .rule = PMP_IMPROVE_PLAIN,
                                              .dim = c->dim,
                                              .alpha = c->method.alpha,
                                              .beta_mean = c->method.beta_mean,
@@ -148,7 +160,8 @@ static enum pmp_err allocate(struct pmp_bandit_run *r) {
   const size_t naturals = r->config.method.exact ? pmp_improve_natural(&r->improve) : 0;
   const size_t memory = r->config.method.exact ? pmp_improve_doubles(&r->improve) : 0;
   const size_t bytes = 5 * h * sizeof(float) + (2 * n * d + n) * sizeof(float) +
-                       (d + n * d + 4 * n + 2 + naturals + memory) * sizeof(double) + n + 20 * 64;
+                       (d + n * d + 4 * n + 2 + naturals + memory) * sizeof(double) + 2 * n +
+                       20 * 64;
   PMP_TRY(pmp_arena_init(&r->arena, bytes));
   struct pmp_arena *a = &r->arena;
   r->head = pmp_arena_zeroed(a, h, sizeof(float));
@@ -171,7 +184,8 @@ static enum pmp_err allocate(struct pmp_bandit_run *r) {
   r->natural = pmp_arena_zeroed(a, naturals, sizeof(double));
   r->state = pmp_arena_zeroed(a, memory, sizeof(double));
   r->verdict = pmp_arena_zeroed(a, n, sizeof(int8_t));
-  return r->verdict != NULL && r->state != NULL ? PMP_OK : PMP_ENOMEM;
+  r->other = pmp_arena_zeroed(a, n, sizeof(int8_t));
+  return r->other != NULL && r->state != NULL ? PMP_OK : PMP_ENOMEM;
 }
 
 enum pmp_err pmp_bandit_run_init(struct pmp_bandit_run *r,
@@ -208,6 +222,22 @@ static double evaluate(struct pmp_bandit_run *r, const float *y, float *action) 
   return value < VALUE_MAX ? value : VALUE_MAX;
 }
 
+/* The best accepted, the worst rejected. One rule gives as many of each: for other numbers, one
+ * pass each. */
+static enum pmp_err label(struct pmp_bandit_run *r) {
+  const struct pmp_bandit_run_config *c = &r->config;
+  const uint32_t n = c->samples, most = c->accepted > 0 ? c->accepted : c->rejected;
+  PMP_TRY(pmp_label_groups(PMP_LABEL_TOP_K, 1, n, most, r->f32, NULL, r->verdict));
+  if (c->accepted == c->rejected) return PMP_OK;
+  if (c->rejected > 0)
+    PMP_TRY(pmp_label_groups(PMP_LABEL_TOP_K, 1, n, c->rejected, r->f32, NULL, r->other));
+  for (uint32_t j = 0; j < n; j++) {
+    const bool accepted = c->accepted > 0 && r->verdict[j] > 0;
+    r->verdict[j] = accepted ? 1 : c->rejected > 0 && r->other[j] < 0 ? -1 : 0;
+  }
+  return PMP_OK;
+}
+
 /* Outcomes of the reference and their verdicts. */
 static enum pmp_err judge(struct pmp_bandit_run *r) {
   const struct pmp_bandit_run_config *c = &r->config;
@@ -218,9 +248,7 @@ static enum pmp_err judge(struct pmp_bandit_run *r) {
     r->f32[j] = (float)-value;
     r->f[j] = (double)r->f32[j];
   }
-  r->evaluations += c->samples;
-  return pmp_label_groups(PMP_LABEL_TOP_K, 1, c->samples, c->method.label_k, r->f32, NULL,
-                          r->verdict);
+  return label(r);
 }
 
 static enum pmp_err descend(struct pmp_bandit_run *r) {
@@ -249,34 +277,48 @@ static enum pmp_err gather(struct pmp_bandit_run *r) {
   return pmp_improve_add(&r->improve, r->state, r->natural, n, r->y64, r->verdict, NULL);
 }
 
+/* Can float32 outcomes say this policy? Where a spread is lost in the digits of its mean, rounding
+ * is what would be judged. */
+static bool can_be_drawn(const struct pmp_bandit_run *r) {
+  const uint32_t d = r->config.dim;
+  const double *mean = r->natural, *chol = r->natural + d;
+  for (uint32_t i = 0; i < d; i++) {
+    if (!(chol[i * d + i] > fabs(mean[i]) * 0x1p-22)) return false;
+  }
+  return true;
+}
+
 /* The closed form over all outcomes of this reference. The policy stays when none of them has the
- * sign that it needs, and where float32 cannot say a smaller spread. */
+ * sign that it needs. */
 static enum pmp_err improve(struct pmp_bandit_run *r, struct pmp_errmsg *msg) {
   const struct pmp_dist *dist = &r->policy.spec.dist;
   const enum pmp_err err = pmp_improve_step(&r->improve, r->state, r->natural, msg);
   if (err == PMP_EBUSY) return PMP_OK;
   PMP_TRY(err);
-  if (pmp_dist_from_natural(dist, 1, r->natural, r->dhead) == PMP_OK)
-    memcpy(r->head, r->dhead, r->policy.head * sizeof *r->head);
-  else
-    r->skipped++;
+  r->rests = !can_be_drawn(r) || pmp_dist_from_natural(dist, 1, r->natural, r->dhead) != PMP_OK;
+  if (!r->rests) memcpy(r->head, r->dhead, r->policy.head * sizeof *r->head);
   /* The head is float32, and what outcomes are drawn from: so it is what the next ones are held
    * against. */
   return pmp_dist_to_natural(dist, 1, r->head, r->natural);
 }
 
+static enum pmp_err learn(struct pmp_bandit_run *r, bool due, struct pmp_errmsg *msg) {
+  if (r->rests) return PMP_OK;
+  PMP_TRY(judge(r));
+  if (!r->config.method.exact) return descend(r);
+  PMP_TRY(gather(r));
+  return due ? improve(r, msg) : PMP_OK;
+}
+
 enum pmp_err pmp_bandit_run_step(struct pmp_bandit_run *r, struct pmp_errmsg *msg) {
-  const bool exact = r->config.method.exact;
   const bool due = (r->step + 1) % r->config.refresh_period == 0;
-  enum pmp_err err = judge(r);
-  if (err == PMP_OK)
-    err = exact ? gather(r) : descend(r);
-  if (err == PMP_OK && exact && due) err = improve(r, msg);
+  const enum pmp_err err = learn(r, due, msg);
   if (err == PMP_ENONFINITE)
     r->skipped++;
   else if (err != PMP_OK)
     return pmp_fail(msg, err, "step %llu: %s", (unsigned long long)r->step + 1, pmp_err_name(err));
   r->step++;
+  r->evaluations += r->config.samples;
   if (due) memcpy(r->ref, r->head, r->policy.head * sizeof *r->ref);
   return PMP_OK;
 }

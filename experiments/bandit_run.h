@@ -23,30 +23,32 @@
 #define PMP_BANDIT_RUN_SAMPLES_MAX 64
 /* The stream that an actor named "bandit" draws its outcomes from (pmp_session_stream). */
 #define PMP_BANDIT_RUN_STREAM 0x1cb8609cafd91664ULL
-/* The actor's box: outcomes beyond it are evaluated at its edge. */
-#define PMP_BANDIT_RUN_BOX 100.0F
+/* The actor's box, so wide that it is none: outcomes beyond it are evaluated at its edge. */
+#define PMP_BANDIT_RUN_BOX 1e6F
 
 /* How a policy is improved by its judged outcomes. */
 struct pmp_bandit_method {
   const char *name;  /* "AR", for files and command lines */
   const char *title; /* for figures and tables */
   bool exact;        /* closed form at each refresh (learner/improve), full covariance */
-  const char *objective;            /* gradient: its name */
-  struct pmp_objective_config loss; /* gradient */
-  uint32_t label_k;                 /* best k accepted, worst k rejected */
+  bool paths; /* exact: with memory, and the groups that go with it (pmp_improve_recommend) */
+  const char *objective;             /* gradient: its name */
+  struct pmp_objective_config loss;  /* gradient */
+  uint32_t label_k;                  /* best k accepted, worst k rejected; not paths */
   double alpha, beta_mean, beta_cov; /* exact */
 };
 
 struct pmp_bandit_run_config {
   const struct pmp_function *function;
   struct pmp_bandit_method method;
-  uint32_t dim;            /* 1..PMP_BANDIT_RUN_DIM_MAX */
-  uint32_t samples;        /* outcomes a step: 4 */
-  uint32_t refresh_period; /* steps: 100 */
-  float lr;                /* 0.01 */
-  float init_std;          /* 1 */
-  float init_mean_range;   /* 3: the mean starts uniform in [-3, 3] */
-  float std_min;           /* added to the spread */
+  uint32_t dim;                /* 1..PMP_BANDIT_RUN_DIM_MAX */
+  uint32_t samples;            /* outcomes a step: 4 */
+  uint32_t accepted, rejected; /* the best and the worst of them: 2, 2 */
+  uint32_t refresh_period;     /* steps: 100 */
+  float lr;                    /* 0.01 */
+  float init_std;              /* 1 */
+  float init_mean_range;       /* 3: the mean starts uniform in [-3, 3] */
+  float std_min;               /* added to the spread */
   uint64_t seed;
 };
 
@@ -58,17 +60,18 @@ struct pmp_bandit_run {
   struct pmp_adam_config adam_config;
   struct pmp_adam adam;
   struct pmp_rng rng;
-  struct pmp_arena arena; /* all arrays below */
+  struct pmp_arena arena;    /* all arrays below */
   float *head, *ref, *dhead; /* H */
   float *y, *action, *f32;   /* samples x dim, same, samples */
   double *x, *y64;           /* dim; exact: samples x dim */
   double *f, *lp, *lp_ref;   /* samples */
   double *c, *kl, *w;        /* samples, 1, 1 */
-  int8_t *verdict;           /* samples */
+  int8_t *verdict, *other;   /* samples */
   double *natural, *state;   /* exact: the policy in float64, the improvement's memory */
   uint64_t step, evaluations;
   uint64_t skipped; /* steps left out because a number was not finite */
   double best;      /* least value seen */
+  bool rests;       /* exact: float32 has no smaller spread about this mean; the policy stays */
 };
 
 /* The table of methods; NULL past the end. */

@@ -113,8 +113,7 @@ static enum pmp_err finish(struct world *w, pid_t *pid, const char *what, const 
     pause_ms(5);
   }
   *pid = 0;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? PMP_OK
-                                                       : ended(w, status, what, log, msg);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? PMP_OK : ended(w, status, what, log, msg);
 }
 
 static void end(pid_t *pid) {
@@ -149,7 +148,7 @@ static void objective_settings(struct command *c, const struct pmp_bandit_method
   if (m->exact) {
     set(c, "policy.covariance=full");
     set(c, "objective.improvement=exact");
-    set(c, "objective.improvement_rule=paths");
+    set(c, "objective.improvement_rule=plain");
     set(c, "objective.beta_mean=%g", m->beta_mean);
     set(c, "objective.beta_std=%g", m->beta_cov);
     return;
@@ -185,7 +184,7 @@ static void daemon_command(const struct world *w, struct command *c) {
   objective_settings(c, m);
   set(c, "label.judge=actor");
   set(c, "label.rule=top_k");
-  set(c, "label.k=%u", m->label_k);
+  set(c, "label.k=%u", r->accepted);
   set(c, "optim.lr=%.9g", (double)r->lr);
   set(c, "learner.batch=%u", r->samples);
   set(c, "learner.sampler=once");
@@ -287,6 +286,11 @@ static enum pmp_err configure(struct world *w, struct pmp_errmsg *msg) {
       method = pmp_bandit_method_at(i);
   }
   if (method == NULL) return pmp_fail(msg, PMP_EINVALID, "--methods names none that there is");
+  if (method->paths)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "--end-to-end: a daemon accepts as many outcomes of a group "
+                    "as it rejects, %s does not",
+                    method->name);
   w->steps = o.steps > 0 ? o.steps : o.quick ? 1000 : pmp_bandit_grid_steps(&g, g.dim[0]);
   pmp_bandit_run_defaults(&w->config, g.function[0], method, g.dim[0], 1);
   w->config.std_min = 1e-7F; /* daemons take no less than 1e-8 */
@@ -304,20 +308,22 @@ static void say(struct world *w, struct pmp_report *r) {
   /* What is not bit-equal is a little apart and stays so: verdicts are the same, and steps forget
    * what went before. */
   const bool same = w->apart <= 1e-3 && fabs(w->there - here) <= 1e-3 * (1.0 + here);
-  pmp_report_text(r,
-                  "# end-to-end\n\n%s on %s in %u dimensions, seed %llu, %u steps through pmpod and "
-                  "pmpo-actor in lockstep: %.1f s (%.0f steps/s)\n\n| | f(mean) |\n| --- | --- |\n"
-                  "| in this process | %.9g |\n| daemon and actor | %.9g |\n\n",
-                  w->config.method.title, w->config.function->name, w->config.dim,
-                  (unsigned long long)w->config.seed, w->steps, w->seconds, w->steps / w->seconds,
-                  here, w->there);
+  pmp_report_text(
+      r,
+      "# end-to-end\n\n%s on %s in %u dimensions, seed %llu, %u steps through pmpod and "
+      "pmpo-actor in lockstep: %.1f s (%.0f steps/s)\n\n| | f(mean) |\n| --- | --- |\n"
+      "| in this process | %.9g |\n| daemon and actor | %.9g |\n\n",
+      w->config.method.title, w->config.function->name, w->config.dim,
+      (unsigned long long)w->config.seed, w->steps, w->seconds, w->steps / w->seconds, here,
+      w->there);
   pmp_report_json(r, json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o, s:o, s:f}", "experiment",
                                "end-to-end", "function", w->config.function->name, "method",
                                w->config.method.name, "dim", (int)w->config.dim, "steps",
                                (int)w->steps, "here", pmp_report_number(here), "there",
                                pmp_report_number(w->there), "apart", pmp_report_number(w->apart),
                                "seconds", w->seconds));
-  pmp_report_claim(r, same, "daemon and actor end where the run in this process does: parameters %s%.2g",
+  pmp_report_claim(r, same,
+                   "daemon and actor end where the run in this process does: parameters %s%.2g",
                    w->apart == 0.0 ? "bit-equal, apart by " : "apart by at most ", w->apart);
 }
 

@@ -37,8 +37,7 @@ static void panel(const struct pmp_bandit_grid *g, size_t f, size_t dim, FILE *o
     fprintf(out, "%s$f%zu_v%zu using 1:2:4 with filledcurves lc rgb \"%s\" notitle",
             v > 0 ? ", " : "", f, v, colours[v]);
   for (size_t v = 0; v < VARIANTS; v++)
-    fprintf(out,
-            ", $f%zu_v%zu using 1:3 with linespoints pt 7 ps 0.6 lw 2 lc rgb \"%s\" notitle",
+    fprintf(out, ", $f%zu_v%zu using 1:3 with linespoints pt 7 ps 0.6 lw 2 lc rgb \"%s\" notitle",
             f, v, colours[v]);
   fputc('\n', out);
 }
@@ -50,9 +49,10 @@ static enum pmp_err figure(const struct pmp_bandit_grid *g, const struct pmp_rep
   const int columns = g->functions < 3 ? (int)g->functions : 3;
   const int rows = (int)((g->functions + (size_t)columns - 1) / (size_t)columns);
   snprintf(suffix, sizeof suffix, "-%ud", g->dim[dim]);
-  snprintf(title, sizeof title,
-           "f(mean) after %u evaluations in %u dimensions by beta: median and 10 to 90%% of %zu seeds",
-           4 * pmp_bandit_grid_steps(g, g->dim[dim]), g->dim[dim], g->seeds);
+  snprintf(
+      title, sizeof title,
+      "f(mean) after %u evaluations in %u dimensions by beta: median and 10 to 90%% of %zu seeds",
+      4 * pmp_bandit_grid_steps(g, g->dim[dim]), g->dim[dim], g->seeds);
   PMP_TRY(pmp_report_figure(r, suffix, columns, rows, 330, 220, title, &out, msg));
   fputs("set logscale y\nset format y \"10^{%T}\"\nset xrange [-0.05:2.05]\nset xtics 0.5\n", out);
   for (size_t f = 0; f < g->functions; f++) {
@@ -104,8 +104,8 @@ static void ratio(const struct pmp_bandit_grid *g, size_t f, size_t dim, size_t 
   *most = 0.0;
   for (size_t i = first; i <= last; i++) {
     const struct pmp_bandit_cell cell = {f, dim, method_of(variant, i)};
-    const double value = pmp_bandit_grid_band(g, cell, "final").median /
-                         pmp_bandit_grid_point(g, cell, 0).median;
+    const double value =
+        pmp_bandit_grid_band(g, cell, "final").median / pmp_bandit_grid_point(g, cell, 0).median;
     *least = fmin(*least, value);
     *most = fmax(*most, value);
   }
@@ -130,25 +130,29 @@ static void check_claims(const struct pmp_bandit_grid *g, struct pmp_report *r, 
   double least, most;
   const uint32_t d = g->dim[dim];
   over_functions(g, dim, REJECTED, 0, 3, &least, &most);
-  pmp_report_claim(r, least >= 10.0,
-                   "%u-D: R runs away with beta 0 to 0.75: it ends at %.2g times its first median or "
-                   "above on every function (10 is asked for)",
-                   d, least);
+  pmp_report_claim(
+      r, least >= 10.0,
+      "%u-D: R runs away with beta 0 to 0.75: it ends at %.2g times its first median or "
+      "above on every function (10 is asked for)",
+      d, least);
   over_functions(g, dim, REJECTED, 5, BETAS - 1, &least, &most);
-  pmp_report_claim(r, most <= 0.05,
-                   "%u-D: R learns with beta 1.25 to 2: it ends at %.2g of its first median or below "
-                   "(0.05 is asked for)",
-                   d, most);
+  pmp_report_claim(
+      r, most <= 0.05,
+      "%u-D: R learns with beta 1.25 to 2: it ends at %.2g of its first median or below "
+      "(0.05 is asked for)",
+      d, most);
   over_functions(g, dim, ACCEPTED, 0, BETAS - 1, &least, &most);
-  pmp_report_claim(r, most <= 0.05,
-                   "%u-D: A learns with every beta, 0 included: it ends at %.2g of its first median "
-                   "or below (0.05 is asked for)",
-                   d, most);
+  pmp_report_claim(
+      r, most <= 0.05,
+      "%u-D: A learns with every beta, 0 included: it ends at %.2g of its first median "
+      "or below (0.05 is asked for)",
+      d, most);
   over_functions(g, dim, AR, 1, BETAS - 1, &least, &most);
-  pmp_report_claim(r, most <= 0.05,
-                   "%u-D: AR learns with beta 0.25 and above: it ends at %.2g of its first median or "
-                   "below (0.05 is asked for)",
-                   d, most);
+  pmp_report_claim(
+      r, most <= 0.05,
+      "%u-D: AR learns with beta 0.25 and above: it ends at %.2g of its first median or "
+      "below (0.05 is asked for)",
+      d, most);
 }
 
 /* ---------------------------------------------------------------- the experiment */

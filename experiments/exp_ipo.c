@@ -43,8 +43,8 @@ static struct cell cell_of(const struct tabular_grid *g, size_t job) {
 }
 
 static const json_t *result_of(const struct tabular_grid *g, struct cell c, size_t seed) {
-  return g->result[((c.data * OBJECTIVES + c.objective) * STRENGTHS + c.strength) * g->seeds +
-                   seed];
+  return g
+      ->result[((c.data * OBJECTIVES + c.objective) * STRENGTHS + c.strength) * g->seeds + seed];
 }
 
 /* ---------------------------------------------------------------- one job */
@@ -156,8 +156,7 @@ static void curve_panel(const struct tabular_grid *g, struct cell c, bool both, 
     for (size_t p = 0; p <= POINTS; p++) {
       fprintf(out, "%llu", (unsigned long long)(p * g->steps / POINTS));
       for (uint32_t i = 0; i < data->actions; i++) {
-        const struct pmp_band b =
-            band(g, (struct cell){c.data, o, c.strength}, i, (long)p);
+        const struct pmp_band b = band(g, (struct cell){c.data, o, c.strength}, i, (long)p);
         fprintf(out, " %.5g %.5g %.5g", b.p10, b.median, b.p90);
       }
       fputc('\n', out);
@@ -191,10 +190,12 @@ static enum pmp_err curves(const struct tabular_grid *g, const struct pmp_report
   const char *suffix = both ? "-curves" : "-curves-pmpo";
   char title[160];
   FILE *out = NULL;
-  snprintf(title, sizeof title, "%s: action probabilities by step, median and 10 to 90%% of %zu seeds",
+  snprintf(title, sizeof title,
+           "%s: action probabilities by step, median and 10 to 90%% of %zu seeds",
            both ? "IPO (solid) and DPO (dashed)" : "PMPO", g->seeds);
   PMP_TRY(pmp_report_figure(r, suffix, STRENGTHS, 3, 245, 165, title, &out, msg));
-  fprintf(out, "set yrange [-0.03:1.03]\nset xrange [0:%u]\nset format x \"%%.0s%%c\"\nset xtics %u\n",
+  fprintf(out,
+          "set yrange [-0.03:1.03]\nset xrange [0:%u]\nset format x \"%%.0s%%c\"\nset xtics %u\n",
           g->steps, g->steps / 3 > 0 ? g->steps / 3 : 1);
   for (size_t d = 0; d < 3; d++) {
     for (size_t s = 0; s < STRENGTHS; s++) {
@@ -265,8 +266,8 @@ static enum pmp_err finals(const struct tabular_grid *g, const struct pmp_report
   char title[160];
   FILE *out = NULL;
   snprintf(title, sizeof title,
-           "Where %u steps end: mean of the last tenth, median and 10 to 90%% of %zu seeds", g->steps,
-           g->seeds);
+           "Where %u steps end: mean of the last tenth, median and 10 to 90%% of %zu seeds",
+           g->steps, g->seeds);
   PMP_TRY(pmp_report_figure(r, "-final", OBJECTIVES, 3, 300, 170, title, &out, msg));
   fputs("set logscale x\nset xrange [0.08:6.5]\nset yrange [-0.03:1.03]\n"
         "set xtics (0.1, 0.5, 1, 2, 5)\n",
@@ -378,9 +379,10 @@ static void claim_closed(const struct tabular_grid *g, struct pmp_report *r, siz
       count++;
     }
     if (count > 0)
-      pmp_report_claim(r, most <= bound,
-                       "%s on %s is within %.2g of its closed form (%zu strengths, every seed): %.3f",
-                       titles[objective], pmp_tabular_data_at(d)->name, bound, count, most);
+      pmp_report_claim(
+          r, most <= bound,
+          "%s on %s is within %.2g of its closed form (%zu strengths, every seed): %.3f",
+          titles[objective], pmp_tabular_data_at(d)->name, bound, count, most);
   }
 }
 
@@ -398,14 +400,16 @@ static void check_claims(const struct tabular_grid *g, struct pmp_report *r) {
     }
   }
   pmp_report_claim(r, least >= 0.95,
-                   "DPO on D1 is greedy for every tau: least pi(a) of all seeds %.3f >= 0.95", least);
+                   "DPO on D1 is greedy for every tau: least pi(a) of all seeds %.3f >= 0.95",
+                   least);
   pmp_report_claim(r, two >= 0.95,
                    "DPO on two actions is greedy for every tau: least pi(a) %.3f >= 0.95", two);
   pmp_report_claim(r, most <= 0.03,
                    "DPO on D3' excludes the action that never wins: most pi(c) %.3f <= 0.03", most);
   pmp_report_claim(r, apart <= 0.03,
                    "D3 as printed says nothing of c: |pi(c) - 1/3| <= 0.03 for every objective and "
-                   "strength: %.4f", apart);
+                   "strength: %.4f",
+                   apart);
   claim_closed(g, r, IPO, 0.03);
   claim_closed(g, r, PMPO, 0.03);
   const struct pmp_band gone = band(g, (struct cell){D1, PMPO, 0}, C, -1);
@@ -448,7 +452,9 @@ static enum pmp_err play_grid(struct tabular_grid *g, const struct pmp_report *r
 
 static enum pmp_err run(const struct pmp_experiment_options *o, uint32_t *failed,
                         struct pmp_errmsg *msg) {
-  struct tabular_grid g = {.seeds = o->seeds > 0 ? o->seeds : o->quick ? 2 : 10,
+  struct tabular_grid g = {.seeds = o->seeds > 0 ? o->seeds
+                                    : o->quick   ? 2
+                                                 : 10,
                            .steps = o->steps > 0 ? o->steps : STEPS};
   struct pmp_report r = {0};
   if (o->end_to_end || o->methods != NULL || o->functions != NULL || o->dims != NULL)

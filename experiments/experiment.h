@@ -17,15 +17,15 @@ enum pmp_experiment_exit {
 };
 
 struct pmp_experiment_options {
-  bool quick;      /* few seeds, seconds */
-  bool json;       /* one object a line on stdout instead of tables */
-  bool quiet;      /* no progress */
-  bool end_to_end; /* bandits: through the daemon and an actor */
+  bool quick;            /* few seeds, seconds */
+  bool json;             /* one object a line on stdout instead of tables */
+  bool quiet;            /* no progress */
+  bool end_to_end;       /* bandits: through the daemon and an actor */
   uint32_t seeds, steps; /* 0: the experiment's own */
   uint32_t threads;
-  const char *out; /* folder; NULL: experiments-NAME */
+  const char *out;                        /* folder; NULL: experiments-NAME */
   const char *functions, *methods, *dims; /* lists with commas; NULL: all */
-  const char *bin; /* folder of the programs beside this one */
+  const char *bin;                        /* folder of the programs beside this one */
   const volatile int *stop;
 };
 

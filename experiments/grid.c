@@ -65,7 +65,9 @@ static json_t *read_lines(FILE *in) {
 
 static enum pmp_err take_over(struct work *w, struct pmp_errmsg *msg) {
   FILE *in = fopen(w->grid->path, "r");
-  if (in == NULL) return errno == ENOENT ? PMP_OK : pmp_fail(msg, PMP_EIO, "%s: %s", w->grid->path, strerror(errno));
+  if (in == NULL)
+    return errno == ENOENT ? PMP_OK
+                           : pmp_fail(msg, PMP_EIO, "%s: %s", w->grid->path, strerror(errno));
   json_t *found = read_lines(in);
   fclose(in);
   if (found == NULL) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
@@ -89,7 +91,8 @@ static enum pmp_err open_file(struct work *w, struct pmp_errmsg *msg) {
   if (w->file < 0) return pmp_fail(msg, pmp_err_from_errno(errno), "%s: %s", path, strerror(errno));
   const off_t end = lseek(w->file, 0, SEEK_END);
   /* A line that was cut off ends here. */
-  if (end > 0 && pread(w->file, &last, 1, end - 1) == 1 && last != '\n' && write(w->file, "\n", 1) != 1)
+  if (end > 0 && pread(w->file, &last, 1, end - 1) == 1 && last != '\n' &&
+      write(w->file, "\n", 1) != 1)
     return pmp_fail(msg, PMP_EIO, "%s: %s", path, strerror(errno));
   return PMP_OK;
 }

@@ -17,8 +17,8 @@ struct pmp_grid {
   const char *name; /* of the progress line */
   const char *path; /* of the results; created when it is not there. NULL: kept in memory only */
   size_t jobs;
-  uint32_t threads; /* >= 1 */
-  bool quiet;       /* no progress */
+  uint32_t threads;         /* >= 1 */
+  bool quiet;               /* no progress */
   const volatile int *stop; /* nullable: non-zero ends it after what runs now */
   void *ctx;
   /* A job's settings: a flat JSON object that names the job among all. A result that the file holds

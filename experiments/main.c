@@ -36,26 +36,27 @@ static void list(FILE *out) {
 static void usage(FILE *out) {
   fputs("usage: pmpo-experiment NAME [options]\n\n", out);
   list(out);
-  fputs("\n"
-        "  --quick           few seeds, seconds; ends with 1 when a claim does not hold\n"
-        "  --seeds N         runs of each setting (10)\n"
-        "  --steps N         learner steps of a run (the papers')\n"
-        "  --threads N       runs at once (one a core)\n"
-        "  --out DIR         where results go (experiments-NAME)\n"
-        "  --functions LIST  bandits, beta-sweep: only these, with commas between\n"
-        "  --methods LIST    bandits: AR, A, R, DPO, DPO-20, BW, boltzmann, exact-AR,\n"
-        "                    exact-R\n"
-        "  --dims LIST       bandits, beta-sweep: dimensions (2,10)\n"
-        "  --end-to-end      bandits: one run through pmpod and pmpo-actor, held against the same\n"
-        "                    run in this process\n"
-        "  --json            results as one JSON object a line instead of tables\n"
-        "  --quiet           no progress on stderr\n"
-        "  --list            the names\n"
-        "  --help            this text\n"
-        "  --version         the version\n"
-        "\n"
-        "Runs are kept as they come (NAME.jsonl): the same command goes on where one was stopped.\n",
-        out);
+  fputs(
+      "\n"
+      "  --quick           few seeds, seconds; ends with 1 when a claim does not hold\n"
+      "  --seeds N         runs of each setting (10)\n"
+      "  --steps N         learner steps of a run (the papers')\n"
+      "  --threads N       runs at once (one a core)\n"
+      "  --out DIR         where results go (experiments-NAME)\n"
+      "  --functions LIST  bandits, beta-sweep: only these, with commas between\n"
+      "  --methods LIST    bandits: AR, A, R, DPO, DPO-20, BW, boltzmann, \n"
+      "                    exact-AR, exact-R, paths-AR, paths-R\n"
+      "  --dims LIST       bandits, beta-sweep: dimensions (2,10)\n"
+      "  --end-to-end      bandits: one run through pmpod and pmpo-actor, held against the same\n"
+      "                    run in this process\n"
+      "  --json            results as one JSON object a line instead of tables\n"
+      "  --quiet           no progress on stderr\n"
+      "  --list            the names\n"
+      "  --help            this text\n"
+      "  --version         the version\n"
+      "\n"
+      "Runs are kept as they come (NAME.jsonl): the same command goes on where one was stopped.\n",
+      out);
 }
 
 static bool parse_count(const char *name, const char *text, uint32_t *out) {

@@ -114,7 +114,8 @@ enum pmp_err pmp_report_figure(const struct pmp_report *r, const char *suffix, i
           "set terminal pngcairo size %d,%d font \"DejaVu Sans,10\"\n"
           "set output \"%s%s.png\"\n",
           r->name, suffix, r->name, suffix, w, h, r->name, suffix);
-  fputs("set encoding utf8\nset grid xtics ytics lt 1 lc rgb \"#e6e6e6\" lw 0.8\nset border 3 lc rgb \"#555555\"\n"
+  fputs("set encoding utf8\nset grid xtics ytics lt 1 lc rgb \"#e6e6e6\" lw 0.8\nset border 3 lc "
+        "rgb \"#555555\"\n"
         "set tics nomirror scale 0.6\nset style fill transparent solid 0.12 noborder\nunset key\n",
         out);
   fprintf(out,

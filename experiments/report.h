@@ -27,8 +27,7 @@ PMP_MUST_CHECK enum pmp_err pmp_report_open(struct pmp_report *r,
 /* Safe on a zeroed struct. PMP_EIO when something did not reach the disk. */
 PMP_MUST_CHECK enum pmp_err pmp_report_close(struct pmp_report *r, struct pmp_errmsg *msg);
 /* FOLDER/NAME SUFFIX ("-runs.csv"). */
-void pmp_report_path(const struct pmp_report *r, const char *suffix,
-                     char out[PMP_REPORT_PATH_MAX]);
+void pmp_report_path(const struct pmp_report *r, const char *suffix, char out[PMP_REPORT_PATH_MAX]);
 PMP_MUST_CHECK enum pmp_err pmp_report_file(const struct pmp_report *r, const char *suffix,
                                             FILE **out, struct pmp_errmsg *msg);
 PMP_MUST_CHECK enum pmp_err pmp_report_file_close(FILE *file, struct pmp_errmsg *msg);
@@ -46,8 +45,8 @@ PMP_MUST_CHECK enum pmp_err pmp_report_figure(const struct pmp_report *r, const 
                                               int columns, int rows, int width, int height,
                                               const char *title, FILE **script,
                                               struct pmp_errmsg *msg);
-/* Begins the plot that draws the key below all panels: the caller adds `, keyentry ...` and ends the
- * line. */
+/* Begins the plot that draws the key below all panels: the caller adds `, keyentry ...` and ends
+ * the line. */
 void pmp_report_key(FILE *script);
 /* Ends the script and draws NAME SUFFIX.png. PMP_ENOTFOUND: there is no gnuplot. */
 PMP_MUST_CHECK enum pmp_err pmp_report_draw(const struct pmp_report *r, const char *suffix,

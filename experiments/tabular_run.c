@@ -37,11 +37,8 @@ enum pmp_err pmp_tabular_run_init(struct pmp_tabular_run *r,
   r->objective = pmp_objective_find(config->objective);
   if (r->objective == NULL)
     return pmp_fail(msg, PMP_EUNAVAILABLE, "there is no objective %s", config->objective);
-  r->dist = (struct pmp_dist){.kind = PMP_DIST_CATEGORICAL,
-                              .dim = 1,
-                              .bins = n,
-                              .low = 0.0F,
-                              .high = (float)(n - 1)};
+  r->dist = (struct pmp_dist){
+      .kind = PMP_DIST_CATEGORICAL, .dim = 1, .bins = n, .low = 0.0F, .high = (float)(n - 1)};
   r->loss = pmp_objective_config_default();
   r->loss.tau = config->strength;
   r->loss.beta[0] = r->loss.beta[1] = config->strength;
@@ -85,8 +82,7 @@ static enum pmp_err learn(struct pmp_tabular_run *r) {
   PMP_TRY(pmp_dist_forward(&r->dist, b, n, r->heads, r->refs, r->y, NULL, r->lp, r->lp_ref, r->kl));
   r->objective->sums(&r->loss, &in);
   PMP_TRY(r->objective->eval(&r->loss, &in, &out));
-  PMP_TRY(
-      pmp_dist_backward(&r->dist, b, n, r->heads, r->refs, r->y, NULL, r->c, r->w, r->dheads));
+  PMP_TRY(pmp_dist_backward(&r->dist, b, n, r->heads, r->refs, r->y, NULL, r->c, r->w, r->dheads));
   for (uint32_t i = 0; i < actions; i++) {
     double sum = 0.0;
     for (uint32_t x = 0; x < b; x++) sum += (double)r->dheads[x * actions + i];

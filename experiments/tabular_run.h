@@ -60,15 +60,14 @@ const struct pmp_tabular_data *pmp_tabular_data_find(const char *name);
 PMP_MUST_CHECK enum pmp_err pmp_tabular_run_init(struct pmp_tabular_run *r,
                                                  const struct pmp_tabular_config *config,
                                                  struct pmp_errmsg *msg);
-PMP_MUST_CHECK enum pmp_err pmp_tabular_run_step(struct pmp_tabular_run *r,
-                                                 struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_tabular_run_step(struct pmp_tabular_run *r, struct pmp_errmsg *msg);
 /* pi (actions). */
 void pmp_tabular_run_probabilities(const struct pmp_tabular_run *r, double *pi);
 
 /* Where the run ends when its loss has a finite minimum: IPO's by PsiPO with the identity (uniform
  * reference and opponents), PMPO's from the distributions of winners and losers. PMP_EUNAVAILABLE
- * with the reason: none is known (DPO), or there is none (a pair of actions that no preference speaks of; PMPO below
- * the least beta). */
+ * with the reason: none is known (DPO), or there is none (a pair of actions that no preference
+ * speaks of; PMPO below the least beta). */
 PMP_MUST_CHECK enum pmp_err pmp_tabular_closed_form(const struct pmp_tabular_data *data,
                                                     const char *objective, double strength,
                                                     double *pi, struct pmp_errmsg *msg);

@@ -153,7 +153,7 @@ static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_wo
                             w->batch.obs, action, &t->arena, value));
   if (by_value) PMP_TRY(baseline_of(t, w, baseline));
   PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, value, baseline, w->verdict));
-  if (t->objective->needs_f) PMP_TRY(widen(t, n, value, &w->f));
+  PMP_TRY(widen(t, n, value, &w->f));
   if (w->b == b) return PMP_OK;
   uint32_t *x_of_y = pmp_arena_array(&t->arena, n, sizeof *x_of_y);
   if (x_of_y == NULL) return PMP_ENOMEM;
@@ -200,8 +200,8 @@ static enum pmp_err judge_by_rows(struct pmp_trainer *t, struct pmp_trainer_work
   w->x_of_y = batch->x_of_y;
   w->verdict = batch->verdict;
   PMP_TRY(widen(t, batch->n, batch->weight, &w->weight));
+  if (c->judge != PMP_JUDGE_ACTOR) return PMP_OK; /* people's verdicts outrank evaluations */
   PMP_TRY(widen(t, batch->n, batch->f, &w->f));
-  if (c->judge != PMP_JUDGE_ACTOR) return PMP_OK;
   if (pmp_trainer_has_value(c)) return judge_by_value(t, w);
   for (size_t first = 0, end; first < batch->n; first = end) {
     for (end = first + 1; end < batch->n && batch->x_of_y[end] == batch->x_of_y[first];) end++;

@@ -94,7 +94,7 @@ void pmp_trainer_describe(struct pmp_trainer *t, size_t b, const float *head,
 }
 
 bool pmp_trainer_has_sets(const struct pmp_trainer *t) {
-  return strcmp(t->objective->name, "pmpo") == 0;
+  return strcmp(t->objective->name, "pmpo") == 0 || strcmp(t->objective->name, "boltzmann") == 0;
 }
 
 /* The guard on the distance: over kl_max the rejected are left out (skip) or the step is refused
@@ -104,8 +104,7 @@ static enum pmp_err guard_kl(const struct pmp_trainer *t, const struct pmp_train
                              struct pass *p, struct pmp_step_metrics *m, struct pmp_errmsg *msg) {
   double kl = m->kl[0] + (t->config.policy.dist.split ? m->kl[1] : 0.0);
   if (t->config.guard == PMP_GUARD_OFF || kl <= t->config.kl_max) return PMP_OK;
-  const bool boltzmann = strcmp(t->objective->name, "boltzmann") == 0; /* cannot be split */
-  if (t->config.guard == PMP_GUARD_PAUSE || boltzmann)
+  if (t->config.guard == PMP_GUARD_PAUSE)
     return pmp_fail(msg, PMP_ENONFINITE, "the mean KL(ref||pi) is %g, above kl_max %g", kl,
                     t->config.kl_max);
   if (pmp_trainer_has_sets(t) && p->in.rejected > 0.0) drop_rejected(w, p, m);
@@ -125,16 +124,18 @@ enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t, struct pmp_trainer_
   PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.lp, p.lp_ref,
                            p.kl));
   mean_kl(t, w, &p, m);
-  if (pmp_trainer_has_sets(t)) m->kl_margin = pmp_objective_kl_margin(&p.loss, &p.in);
+  if (strcmp(t->objective->name, "pmpo") == 0)
+    m->kl_margin = pmp_objective_kl_margin(&p.loss, &p.in);
   pmp_trainer_describe(t, w->b, p.head, m);
   PMP_TRY(guard_kl(t, w, &p, m, msg));
-  struct pmp_objective_out out = {.c = p.c, .w = p.b, .ddual = p.ddual};
+  struct pmp_objective_out out = {.temperature = NAN, .c = p.c, .w = p.b, .ddual = p.ddual};
   PMP_TRY(t->objective->eval(&p.loss, &p.in, &out));
   m->loss = out.loss;
   m->loss_accepted = out.accepted;
   m->loss_rejected = out.rejected;
   m->loss_kl = out.kl;
   if (duals > 0) m->loss_dual = out.dual;
+  m->temperature = out.temperature;
   for (size_t i = 0; i < duals; i++) t->dual_grad[i] = (float)p.ddual[i];
   PMP_TRY(
       pmp_dist_backward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.c, p.b, p.dhead));

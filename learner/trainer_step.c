@@ -53,9 +53,9 @@ static enum pmp_err draw(struct pmp_trainer *t, struct pmp_trainer_work *w) {
   struct pmp_batch extra = {0};
   struct pmp_rng *rng = &t->counters.batch_rng;
   uint64_t version = t->counters.version;
-  PMP_TRY(pmp_replay_sample(t->replay, rng, t->config.batch, version, &t->arena, &w->batch));
-  if (t->config.kl_rows > 0)
-    PMP_TRY(pmp_replay_sample(t->replay, rng, t->config.kl_rows, version, &t->arena, &extra));
+  PMP_TRY(pmp_replay_draw(t->replay, rng, t->config.batch, version, &t->arena, &w->batch));
+  if (t->config.kl_rows > 0) /* never with the sampler that consumes */
+    PMP_TRY(pmp_replay_draw(t->replay, rng, t->config.kl_rows, version, &t->arena, &extra));
   w->b = w->batch.b + extra.b;
   return gather_conditions(t, w, &extra);
 }
@@ -132,6 +132,7 @@ static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_step_metri
 
 static void finish_step(struct pmp_trainer *t, struct pmp_step_metrics *m, bool *refreshed) {
   uint64_t step = ++t->counters.step;
+  pmp_replay_consume(t->replay); /* only now: a step that was refused keeps its rows */
   size_t critic = t->floats[PMP_BUFFER_CRITIC];
   if (has_critic(t) && step % t->config.critic_target_period == 0)
     memcpy(t->buffer[PMP_BUFFER_TARGET], t->buffer[PMP_BUFFER_CRITIC], critic * sizeof(float));

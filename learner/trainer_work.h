@@ -20,7 +20,7 @@ struct pmp_trainer_work {
   const uint32_t *x_of_y; /* (n); NULL: n / b each */
   int8_t *verdict;        /* (n) */
   const double *weight;   /* (n); NULL: ones */
-  const double *f;        /* (n) NaN where not known; NULL: not wanted */
+  const double *f;        /* (n) NaN where not known; NULL: not known */
   const double *cost;     /* (n) squared distance to the box; NULL: not wanted */
   int64_t time;           /* of the last lap */
 };
@@ -45,7 +45,7 @@ PMP_MUST_CHECK enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t,
                                                      struct pmp_trainer_work *w, bool without,
                                                      struct pmp_step_metrics *m,
                                                      struct pmp_errmsg *msg);
-/* The objective has a set of rejected that a step can leave out (pmpo). */
+/* The objective has a set of rejected that a step can leave out (pmpo, boltzmann). */
 bool pmp_trainer_has_sets(const struct pmp_trainer *t);
 /* Mean entropy and std of b heads. */
 void pmp_trainer_describe(struct pmp_trainer *t, size_t b, const float *head,

@@ -199,7 +199,7 @@ static enum pmp_err run(struct bandit *b, struct pmp_errmsg *msg) {
       .options = &b->common, .kind = KIND, .rows_max = 1, .follow = true, .fits = fits, .ctx = b};
   enum pmp_err err = pmp_session_open(&b->session, &config, msg);
   if (err == PMP_OK) err = run_session(b, msg);
-  if (err == PMP_ECLOSED && pmp_stop_requested(&b->session.stop)) err = PMP_OK; /* asked to stop */
+  err = pmp_session_outcome(&b->session, KIND, err, msg);
   if (b->state.evaluations > 0)
     pmp_log_write(&b->session.log, PMP_LOG_INFO, "PMP-ACTOR-END", "evaluations=%" PRIu64 " best=%g",
                   b->state.evaluations, b->state.best);

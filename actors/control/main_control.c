@@ -338,7 +338,7 @@ static enum pmp_err run(struct control *c, struct pmp_errmsg *msg) {
   if (err == PMP_OK) err = policy_fits(c, msg);
   if (err == PMP_OK) err = load_model(c, msg);
   if (err == PMP_OK) err = c->evaluate ? run_evaluator(c, msg) : run_actor(c, msg);
-  if (err == PMP_ECLOSED && pmp_stop_requested(&c->session.stop)) err = PMP_OK; /* asked to stop */
+  err = pmp_session_outcome(&c->session, KIND, err, msg);
   pmp_session_close(&c->session);
   pmp_env_model_free(&c->model);
   return err;

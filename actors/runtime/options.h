@@ -12,7 +12,7 @@
 
 /* Exit codes of pmpo-actor, for scripts. */
 enum pmp_exit {
-  PMP_EXIT_OK = 0,
+  PMP_EXIT_OK = 0,       /* done, asked to stop, or the run is complete */
   PMP_EXIT_FAILED = 1,   /* anything else */
   PMP_EXIT_USAGE = 2,    /* the command line */
   PMP_EXIT_MISFIT = 3,   /* the run's spec does not fit, or another instance took the name */

@@ -1,5 +1,6 @@
 #include "actors/runtime/session.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -75,6 +76,14 @@ void pmp_session_close(struct pmp_actor_session *s) {
   pmp_stop_end(&s->stop);
   s->policy = NULL;
   s->client = NULL;
+}
+
+enum pmp_err pmp_session_outcome(struct pmp_actor_session *s, const char *kind, enum pmp_err err,
+                                 const struct pmp_errmsg *msg) {
+  if (err == PMP_ECLOSED && pmp_stop_requested(&s->stop)) return PMP_OK;
+  if (err != PMP_EUNAVAILABLE || s->client == NULL || !pmpo_complete(s->client)) return err;
+  fprintf(stderr, "pmpo-actor %s: %s\n", kind, msg->text);
+  return PMP_OK;
 }
 
 /* ---- acting ---- */

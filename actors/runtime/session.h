@@ -37,6 +37,10 @@ PMP_MUST_CHECK enum pmp_err pmp_session_open(struct pmp_actor_session *s,
                                              struct pmp_errmsg *msg);
 /* Safe on a zeroed struct. */
 void pmp_session_close(struct pmp_actor_session *s);
+/* What an actor's life came to, before its session is closed: PMP_OK when it was asked to stop,
+ * and, after saying so on stderr, when the run is complete; else err. */
+PMP_MUST_CHECK enum pmp_err pmp_session_outcome(struct pmp_actor_session *s, const char *kind,
+                                                enum pmp_err err, const struct pmp_errmsg *msg);
 
 /* Before a chunk is begun: in lockstep everything sent is committed and the version that the daemon
  * names is there, else any version is. */

@@ -140,11 +140,13 @@ static inline void objective_measure(struct objective_run *r, struct objective_f
 static inline void objective_measure_in_place(struct objective_run *r,
                                               struct objective_figures *f) {
   const int rounds = f->bench.quick ? 3 : OBJECTIVE_ROUNDS;
+  const double loss = r->loss;
   for (int t = 0; t < OBJECTIVE_THREADS && t < objective_cores(); t++) {
     double step[OBJECTIVE_ROUNDS];
     for (int i = 0; i < rounds; i++) step[i] = objective_step(r, t + 1, true);
     f->in_place[t] = bench_median(step, (size_t)rounds);
   }
+  r->loss = loss;
 }
 
 static inline void objective_note(const struct objective_figures *f, const char *part, int threads,

@@ -25,7 +25,8 @@ static inline void bench_peer_line(const char *line, struct bench_peer *peer, si
     const bool good = *end == 0 && end != value && isfinite(peer[i].value) && peer[i].value > 0;
     snprintf(peer[i].reason, sizeof peer[i].reason, "%.150s", good ? "" : line + rest);
     peer[i].reason[strcspn(peer[i].reason, "\n")] = 0;
-    if (!good && peer[i].reason[0] == 0) snprintf(peer[i].reason, sizeof peer[i].reason, "no value");
+    if (!good && peer[i].reason[0] == 0)
+      snprintf(peer[i].reason, sizeof peer[i].reason, "no value");
   }
 }
 

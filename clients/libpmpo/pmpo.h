@@ -45,11 +45,15 @@ const struct pmp_hello_reply *pmpo_run(const struct pmpo *c);
 
 /* Actors: queues one chunk (copied) with its actor_state (copied, may be empty). Blocks while the
  * queue is full: the actor stops acting. PMP_EINVALID when the daemon refused an earlier chunk as
- * malformed, PMP_ECONFLICT when fenced: then the client is dead and says the same on every call. */
+ * malformed, PMP_ECONFLICT when fenced, PMP_EUNAVAILABLE when the run is complete (run.max_steps):
+ * then the client is dead and says the same on every call. */
 PMP_MUST_CHECK enum pmp_err pmpo_append(struct pmpo *c, const struct pmp_chunk *chunk,
                                         struct pmp_bytes actor_state, struct pmp_errmsg *msg);
 /* Waits until everything queued is acknowledged. timeout_ms -1: for ever. PMP_ETIMEOUT. */
 PMP_MUST_CHECK enum pmp_err pmpo_flush(struct pmpo *c, int timeout_ms, struct pmp_errmsg *msg);
+/* Actors: the daemon takes no more rows, because the run is complete; append and flush say
+ * PMP_EUNAVAILABLE. An actor is done then. Any thread. */
+bool pmpo_complete(struct pmpo *c);
 /* Newest reference version named by any reply, any thread. */
 uint64_t pmpo_ref_version(const struct pmpo *c);
 

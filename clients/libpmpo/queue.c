@@ -56,7 +56,7 @@ static enum pmp_err deliver(struct pmpo *c, const struct pmpo_slot *slot, struct
   r.u.append.actor_state =
       (struct pmp_bytes){.data = slot->block + slot->chunk_bytes, .size = slot->state_bytes};
   for (int internal = 0;;) {
-    struct pmp_reply reply;
+    struct pmp_reply reply = {0};
     pmp_arena_release(arena, 0);
     enum pmp_err err = pmpo_link_request(&c->data, &r, 0, INT64_MAX, arena, &reply, msg);
     if (err == PMP_OK) {
@@ -65,6 +65,8 @@ static enum pmp_err deliver(struct pmpo *c, const struct pmpo_slot *slot, struct
       acknowledge(c, &reply.u.append);
       return PMP_OK;
     }
+    /* To an append itself the daemon says so for good: the run is complete. */
+    if (err == PMP_EUNAVAILABLE && reply.code == err) return err;
     bool again = err == PMP_EUNAVAILABLE || (err == PMP_EINTERNAL && ++internal < INTERNAL_TRIES);
     if (!again) return err;
     PMP_TRY(pmpo_pause(&c->data, RETRY_NS, INT64_MAX));
@@ -227,6 +229,15 @@ enum pmp_err pmpo_flush(struct pmpo *c, int timeout_ms, struct pmp_errmsg *msg) 
   while (err == PMP_OK && q->count > 0) err = wait_change(c, deadline_ns, msg);
   pthread_mutex_unlock(&q->lock);
   return err;
+}
+
+bool pmpo_complete(struct pmpo *c) {
+  struct pmpo_queue *q = &c->queue;
+  if (!q->ready) return false;
+  pthread_mutex_lock(&q->lock);
+  bool complete = q->dead == PMP_EUNAVAILABLE;
+  pthread_mutex_unlock(&q->lock);
+  return complete;
 }
 
 void pmpo_append_stats(struct pmpo *c, struct pmpo_append_stats *out) {

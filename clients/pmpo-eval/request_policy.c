@@ -107,7 +107,8 @@ static enum pmp_err check_logits(const struct said *s, const char *whose, struct
   const struct pmp_tensor *t = &s->logits;
   for (size_t i = 0; i < t->dims[0] * t->dims[1]; i++) {
     size_t possible = 0;
-    for (size_t k = 0; k < t->dims[2]; k++) possible += isfinite(t->data[i * t->dims[2] + k]);
+    for (size_t k = 0; k < t->dims[2]; k++)
+      possible += isfinite(t->data[i * t->dims[2] + k]) ? 1 : 0;
     if (possible == 0)
       return pmp_fail(msg, PMP_EINVALID,
                       "%s.logits[%zu][%zu] is null throughout: one bin at least "

@@ -1,5 +1,6 @@
 #include "clients/pmpo-eval/tensor.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -88,6 +89,7 @@ static enum pmp_err fill_lists(struct reader *r, const json_t *value, const stru
 static enum pmp_err fill_numbers(struct reader *r, const json_t *value, const struct pmp_tensor *t,
                                  unsigned level, double **out) {
   const size_t size = json_array_size(value);
+  assert(level < PMP_TENSOR_RANK_MAX);
   for (size_t i = 0; i < size; i++) {
     const json_t *entry = json_array_get(value, i);
     r->at[level] = i;

@@ -47,7 +47,7 @@ _pmpoctl() {
   case $before in
     -D | --dir | --out) _pmpoctl_files -d "$word" && return ;;
     --functions) _pmpoctl_words 'sphere rosenbrock schwefel cigar diffpow elli' "$word" && return ;;
-    --methods) _pmpoctl_words 'AR A R DPO DPO-20 BW boltzmann exact-AR exact-R' "$word" && return ;;
+    --methods) _pmpoctl_words 'AR A R DPO DPO-20 BW boltzmann exact-AR exact-R paths-AR paths-R' "$word" && return ;;
     --png) _pmpoctl_files -f "$word" && return ;;
     --which) _pmpoctl_words 'reference policy' "$word" && return ;;
     --x) _pmpoctl_words 'env step wall env,wall' "$word" && return ;;
@@ -67,7 +67,7 @@ _pmpoctl() {
     status:*) _pmpoctl_words "$("$program" "${where[@]}" --timeout 0.5 status --all 2>/dev/null | awk '{ print $1 }')" "$word" ;;
     set:0) _pmpoctl_words "$("$program" help set 2>/dev/null | grep -oE '[a-z]+\.[a-z_]+')" "$word" ;;
     verdict:1 | verdict:[3-9]) _pmpoctl_words 'accept reject skip withdraw' "$word" ;;
-    export:0) _pmpoctl_files -f "$word" ;;
+    export:0 | import:0) _pmpoctl_files -f "$word" ;;
     experiment:0) _pmpoctl_words 'bandits beta-sweep ipo-d1-d3' "$word" ;;
   esac
 }

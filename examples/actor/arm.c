@@ -114,6 +114,7 @@ int main(int argc, char **argv) {
   if (err == PMP_OK)
     err = act(client, policy, argc > 2 ? strtoull(argv[2], NULL, 10) : UINT64_MAX, &msg);
   if (err != PMP_OK) fprintf(stderr, "arm: %s\n", msg.text);
+  if (client != NULL && pmpo_complete(client)) err = PMP_OK; /* run.max_steps: nothing left to do */
   pmpo_policy_close(policy);
   pmpo_close(client);
   return err == PMP_OK ? 0 : 1;

@@ -56,7 +56,7 @@ PMP_INLINE void block_load(struct block *b, size_t count, size_t stride, uint32_
   }
   block_max(b, atoms);
   for (size_t i = 0; i < atoms; i++) {
-    for (size_t l = 0; l < LANES; l++) b->e[i][l] = pmp_math_expf_neg(b->e[i][l] - b->max[l]);
+    for (size_t l = 0; l < LANES; l++) b->e[i][l] = pmp_math_exp_negf(b->e[i][l] - b->max[l]);
   }
   block_sum(b, atoms, b->sum);
 }

@@ -5,8 +5,8 @@
  * Outcomes of the current reference are added as they come; `step` then moves the policy, which is
  * the next reference, and forgets them (the rule with memory keeps its paths). The whole state is a
  * flat array of float64, so that a checkpoint can keep it; the order of additions does not matter
- * beyond rounding. Pure functions over arrays: no I/O, no allocation, no clock; any thread, one at a
- * time per state. */
+ * beyond rounding. Pure functions over arrays: no I/O, no allocation, no clock; any thread, one at
+ * a time per state. */
 #ifndef PMP_LEARNER_IMPROVE_IMPROVE_H
 #define PMP_LEARNER_IMPROVE_IMPROVE_H
 
@@ -17,7 +17,8 @@
 
 #define PMP_IMPROVE_DIM_MAX 256         /* of a Gaussian */
 #define PMP_IMPROVE_ACTIONS_MAX 1048576 /* of a table */
-/* A beta by the rule of docs/exact-improvement.md, from the outcomes of each step; PATHS only. */
+/* A beta from the outcomes of each step (docs/exact-improvement.md): of Gaussians with PATHS, and
+ * of tables. */
 #define PMP_IMPROVE_AUTO (-1.0)
 
 enum pmp_improve_kind {
@@ -28,7 +29,8 @@ enum pmp_improve_kind {
 
 enum pmp_improve_rule {
   PMP_IMPROVE_PLAIN = 0, /* objectives.md 7 as printed: no memory between references */
-  PMP_IMPROVE_PATHS      /* Gaussians: the same step, with two paths over the references */
+  PMP_IMPROVE_PATHS      /* Gaussians: the same step, with two paths over the references; tables: as
+                            plain */
 };
 
 struct pmp_improve_config {
@@ -38,6 +40,10 @@ struct pmp_improve_config {
   double alpha;                /* [0,1] */
   double beta_mean, beta_cov;  /* >= 0 or PMP_IMPROVE_AUTO; categorical: beta_mean alone */
   double eigen_min, eigen_max; /* kept range of the eigenvalues of the bracket; 0.1 and 4 */
+  /* Relative accuracy of the y that are added (1e-14 for float64 as drawn here, 1e-6 for float32):
+   * no entry of std or of chol's diagonal falls below resolution |mean|, where z would be rounding
+   * alone. 0: no such floor. */
+  double resolution;
 };
 
 /* How to draw and judge: groups of `size` outcomes, the best `accepted` and the worst `rejected` of

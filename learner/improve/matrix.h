@@ -1,6 +1,7 @@
-/* Small dense symmetric matrices in float64, row-major: eigenvectors by Jacobi's rotations, Cholesky
- * factors, triangular solves. For n up to a few hundred, where accuracy counts more than speed. Pure
- * functions over arrays: no I/O, no allocation; any thread. Knows nothing of policies. */
+/* Small dense symmetric matrices in float64, row-major: eigenvectors by Jacobi's rotations,
+ * Cholesky factors, triangular solves. For n up to a few hundred, where accuracy counts more than
+ * speed. Pure functions over arrays: no I/O, no allocation; any thread. Knows nothing of policies.
+ */
 #ifndef PMP_LEARNER_IMPROVE_MATRIX_H
 #define PMP_LEARNER_IMPROVE_MATRIX_H
 

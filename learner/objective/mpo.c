@@ -115,6 +115,7 @@ static double weigh(const struct pmp_objective_config *config, const struct pmp_
   if (!(in->judged > 0.0)) return 0.0;
   const struct dual d = dual_of(raw);
   const double eta = config->eta_exact ? solve(in, aim) : d.value;
+  if (aim->sign > 0.0) out->temperature = eta;
   double loss = 0.0, dloss = 0.0, own = 0.0;
   struct pmp_objective_tilt t;
   for (struct pmp_objective_group g = {0}; pmp_objective_next_group(in, &g);) {

@@ -81,9 +81,10 @@ struct pmp_objective_out {
   double rejected; /* + (1 - alpha) mean log pi over rejected */
   double kl;       /* beta . mean KL, or what stands for it */
   double dual;     /* loss of the dual variables alone (mpo): c and w do not differentiate it */
-  double *c;       /* (N x P), caller's memory, overwritten: dL/dlp; NULL: not wanted */
-  double *w;       /* (B x K), caller's memory, overwritten: dL/dkl; NULL: not wanted */
-  double *ddual;   /* (duals), caller's memory, overwritten: dL/d dual; NULL: not wanted */
+  double temperature; /* mpo: what f was divided by; others leave it as it is */
+  double *c;          /* (N x P), caller's memory, overwritten: dL/dlp; NULL: not wanted */
+  double *w;          /* (B x K), caller's memory, overwritten: dL/dkl; NULL: not wanted */
+  double *ddual;      /* (duals), caller's memory, overwritten: dL/d dual; NULL: not wanted */
 };
 
 /* Outcomes that no term counts (unlabelled, of an empty set, of weight 0, in no pair) are not read

@@ -263,6 +263,7 @@ static void drop_stale(struct pmp_replay *r) {
 void pmp_replay_refresh(struct pmp_replay *r, uint64_t version, uint64_t *dropped) {
   uint64_t before = r->stale_dropped;
   r->version = version;
+  r->drawn = 0; /* positions may move */
   bool any = false;
   if (r->config.shape == PMP_REPLAY_OUTCOMES && r->config.max_staleness > 0) {
     for (uint64_t p = r->front; p < r->head && !any; p++)

@@ -4,8 +4,8 @@
  * Owned by the learner's thread. Knows nothing of chunks' bytes, of SQLite or of the wire: the
  * daemon hands arrays over. All memory is allocated at init. What is sampled is a function of the
  * rows that became trainable, their order and the generator alone, so that a ring refilled from the
- * store draws the same batches. Rows leave from the front only (capacity, or drawn by `once`), but
- * for those that max_staleness outdates.
+ * store draws the same batches. Rows leave from the front only (capacity, or consumed by `once`),
+ * but for those that max_staleness outdates.
  *
  * Two shapes (protocol.md, "Samples"):
  *  - outcomes: groups of outcomes of one condition. A labelled row is trainable at once; an
@@ -131,7 +131,7 @@ void pmp_replay_mark(const struct pmp_replay *r, struct pmp_replay_mark *out);
 /* Call before filling. Rows that become trainable before `from` is reached are not indexed, and
  * nothing is counted up to `last_commit`. */
 void pmp_replay_resume(struct pmp_replay *r, const struct pmp_replay_mark *mark);
-uint64_t pmp_replay_consumed(const struct pmp_replay *r); /* SAMPLER_ONCE: rows already drawn */
+uint64_t pmp_replay_consumed(const struct pmp_replay *r); /* SAMPLER_ONCE: rows already used */
 
 /* A batch: copies, in the arena's memory. Outcomes are grouped by condition. */
 struct pmp_batch {
@@ -151,7 +151,15 @@ struct pmp_batch {
 size_t pmp_replay_scratch(const struct pmp_replay_config *config, size_t rows);
 /* Draws groups until at least `rows` outcomes are there (uniform with replacement; once: in order;
  * version: all rows of `version`, `rows` ignored). PMP_EBUSY when fewer than `rows` can be drawn
- * (version: none); PMP_ENOMEM when the arena is too small. */
+ * (version: none); PMP_ENOMEM when the arena is too small. The ring stays as it was: with `once`
+ * the same rows are drawn again until they are consumed. */
+PMP_MUST_CHECK enum pmp_err pmp_replay_draw(struct pmp_replay *r, struct pmp_rng *rng, size_t rows,
+                                            uint64_t version, struct pmp_arena *arena,
+                                            struct pmp_batch *batch);
+/* The step on the last draw was made: with `once` its rows leave. Before anything else touches the
+ * ring, pmp_replay_refresh above all; a draw that was not consumed by then stays. */
+void pmp_replay_consume(struct pmp_replay *r);
+/* Both. */
 PMP_MUST_CHECK enum pmp_err pmp_replay_sample(struct pmp_replay *r, struct pmp_rng *rng,
                                               size_t rows, uint64_t version,
                                               struct pmp_arena *arena, struct pmp_batch *batch);

@@ -78,6 +78,8 @@ struct pmp_replay {
   uint64_t pending_count;
 
   uint64_t became_trainable, consumed, stale_dropped, evicted, broken, last_commit;
+  uint64_t drawn_end, drawn; /* once: the batch that is not consumed yet ends before this position;
+                                its rows that were shown, 0: there is none */
   struct pmp_replay_mark mark; /* of a resume */
   bool skipping;               /* until mark.from is reached */
 };

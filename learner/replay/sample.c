@@ -70,10 +70,8 @@ static enum pmp_err sample_rows(struct pmp_replay *r, struct pmp_rng *rng, size_
   gather(batch->act, r->act, slot, n, r->config.act);
   gather(batch->ret, r->ret, slot, n, 1);
   gather(batch->disc, r->disc, slot, n, 1);
-  if (r->config.sampler == PMP_SAMPLER_ONCE) {
-    for (size_t i = 0; i < n; i++) pmp_streams_evict(r);
-    r->consumed += n;
-  }
+  r->drawn_end = r->front + n;
+  r->drawn = n;
   return PMP_OK;
 }
 
@@ -142,11 +140,8 @@ static enum pmp_err sample_groups(struct pmp_replay *r, struct pmp_rng *rng, siz
   gather(batch->act, r->act, slot, n, r->config.act);
   gather(batch->weight, r->weight, slot, n, 1);
   gather(batch->f, r->f, slot, n, 1);
-  if (r->config.sampler == PMP_SAMPLER_ONCE) {
-    uint64_t end = r->group[group[batch->b - 1]].first + r->group[group[batch->b - 1]].rows;
-    while (r->front < end) pmp_outcomes_evict(r);
-    r->consumed += n;
-  }
+  r->drawn_end = r->group[group[batch->b - 1]].first + r->group[group[batch->b - 1]].rows;
+  r->drawn = n;
   return PMP_OK;
 }
 
@@ -160,10 +155,30 @@ size_t pmp_replay_scratch(const struct pmp_replay_config *config, size_t rows) {
   return padding + n * row + rows * (2 * (size_t)config->obs * sizeof(float) + sizeof(uint32_t));
 }
 
-enum pmp_err pmp_replay_sample(struct pmp_replay *r, struct pmp_rng *rng, size_t rows,
-                               uint64_t version, struct pmp_arena *arena, struct pmp_batch *batch) {
+enum pmp_err pmp_replay_draw(struct pmp_replay *r, struct pmp_rng *rng, size_t rows,
+                             uint64_t version, struct pmp_arena *arena, struct pmp_batch *batch) {
   memset(batch, 0, sizeof *batch);
+  r->drawn = 0;
   if (r->config.shape == PMP_REPLAY_OUTCOMES)
     return sample_groups(r, rng, rows, version, arena, batch);
   return sample_rows(r, rng, rows, version, arena, batch);
+}
+
+void pmp_replay_consume(struct pmp_replay *r) {
+  if (r->config.sampler != PMP_SAMPLER_ONCE || r->drawn == 0) return;
+  while (r->front < r->drawn_end) {
+    if (r->config.shape == PMP_REPLAY_OUTCOMES)
+      pmp_outcomes_evict(r);
+    else
+      pmp_streams_evict(r);
+  }
+  r->consumed += r->drawn;
+  r->drawn = 0;
+}
+
+enum pmp_err pmp_replay_sample(struct pmp_replay *r, struct pmp_rng *rng, size_t rows,
+                               uint64_t version, struct pmp_arena *arena, struct pmp_batch *batch) {
+  PMP_TRY(pmp_replay_draw(r, rng, rows, version, arena, batch));
+  pmp_replay_consume(r);
+  return PMP_OK;
 }

@@ -187,8 +187,8 @@ enum pmp_err pmp_chol_row(const struct pmp_dist *d, const struct pmp_dist_seam *
     for (size_t i = 0; i < n; i++) grad->mean[i] = 0;
     for (size_t i = 0; i < triangle; i++) grad->lower[i] = 0;
   }
-  for (size_t j = s->range.first; j < s->range.last; j++)
-    if (pmp_dist_has(&s->range, j)) finite &= outcome(d, s, j, &one, &two, grad ? &sums : NULL);
+  for (size_t j = s->range->first; j < s->range->last; j++)
+    if (pmp_dist_has(s->range, j)) finite &= outcome(d, s, j, &one, &two, grad ? &sums : NULL);
 
   const double *w = grad ? s->w : NULL;
   if (grad && d->split) finish_split_mean(n, pi, ref, w, grad->mean);

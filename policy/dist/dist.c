@@ -2,6 +2,8 @@
 
 #include "policy/dist/family.h"
 
+#define TOGETHER_MAX 32
+
 static bool is_gaussian(const struct pmp_dist *d) {
   return d->kind == PMP_DIST_DIAG_GAUSSIAN || d->kind == PMP_DIST_GAUSSIAN;
 }
@@ -85,19 +87,16 @@ static enum pmp_err layout_of(size_t b, size_t n, const uint32_t *x_of_y, struct
   return PMP_OK;
 }
 
-/* The range of condition x; `r` is that of x - 1. */
-static void range_next(const struct layout *l, size_t n, size_t x, struct pmp_dist_range *r) {
-  r->x = x;
-  r->x_of_y = NULL;
-  r->first = r->last;
+/* The range of condition x; `first`: where that of x - 1 ended. */
+static void range_next(const struct layout *l, size_t n, size_t x, size_t first,
+                       struct pmp_dist_range *r) {
+  *r = (struct pmp_dist_range){.x = x, .first = first, .last = first};
   if (l->x_of_y == NULL) {
-    r->last = r->first + l->share;
+    r->last = first + l->share;
   } else if (l->sorted) {
     while (r->last < n && l->x_of_y[r->last] == x) r->last++;
   } else {
-    r->x_of_y = l->x_of_y;
-    r->first = 0;
-    r->last = n;
+    *r = (struct pmp_dist_range){.x = x, .last = n, .x_of_y = l->x_of_y};
   }
 }
 
@@ -113,31 +112,31 @@ struct batch {
   struct pmp_dist_out dpi;
 };
 
-/* One condition's numbers. */
+/* Some conditions' numbers. */
 struct condition {
   struct pmp_dist_in pi, ref;
   struct pmp_dist_out dpi;
 };
 
-static enum pmp_err diag_condition(const struct pmp_dist *d, const struct pmp_dist_seam *s,
-                                   const struct condition *x) {
+static enum pmp_err diag_conditions(const struct pmp_dist *d, size_t rows,
+                                    const struct pmp_dist_seam *s, const struct condition *x) {
   double space[8 * PMP_DIST_DIM_MAX];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_diag pi = {space, space + p}, ref = {space + 2 * p, space + 3 * p};
-  const struct pmp_diag grad = {space + 4 * p, space + 5 * p};
-  const struct pmp_diag slope = {space + 6 * p, space + 7 * p};
+  const size_t n = rows * pmp_dist_padded(d->dim);
+  /* pi and ref lie one after the other, as pmp_head_diag has them. */
+  const struct pmp_diag pi = {space, space + 2 * n}, ref = {space + n, space + 3 * n};
+  const struct pmp_diag grad = {space + 4 * n, space + 5 * n};
+  const struct pmp_diag slope = {space + 6 * n, space + 7 * n};
   const bool backward = x->dpi.f32 || x->dpi.f64;
   if (x->pi.f64) {
-    PMP_TRY(pmp_natural_diag(d, x->ref.f64, &ref));
-    PMP_TRY(pmp_natural_diag(d, x->pi.f64, &pi));
+    PMP_TRY(pmp_natural_diag(d, rows, x->pi.f64, &pi));
+    PMP_TRY(pmp_natural_diag(d, rows, x->ref.f64, &ref));
   } else {
-    PMP_TRY(pmp_head_diag(d, x->ref.f32, &ref, &slope));
-    PMP_TRY(pmp_head_diag(d, x->pi.f32, &pi, &slope));
+    PMP_TRY(pmp_head_diag(d, rows, x->pi.f32, x->ref.f32, &pi, backward ? &slope : NULL));
   }
-  PMP_TRY(pmp_diag_row(d, s, &pi, &ref, backward ? &grad : NULL));
+  PMP_TRY(pmp_diag_rows(d, rows, s, &pi, &ref, backward ? &grad : NULL));
   if (!backward) return PMP_OK;
-  return x->dpi.f64 ? pmp_natural_diag_back(d, &grad, x->dpi.f64)
-                    : pmp_head_diag_back(d, &grad, &slope, x->dpi.f32);
+  return x->dpi.f64 ? pmp_natural_diag_back(d, rows, &grad, x->dpi.f64)
+                    : pmp_head_diag_back(d, rows, &grad, &slope, x->dpi.f32);
 }
 
 static enum pmp_err chol_condition(const struct pmp_dist *d, const struct pmp_dist_seam *s,
@@ -152,8 +151,8 @@ static enum pmp_err chol_condition(const struct pmp_dist *d, const struct pmp_di
     PMP_TRY(pmp_natural_chol(d, x->ref.f64, &ref));
     PMP_TRY(pmp_natural_chol(d, x->pi.f64, &pi));
   } else {
-    PMP_TRY(pmp_head_chol(d, x->ref.f32, &ref, &slope));
-    PMP_TRY(pmp_head_chol(d, x->pi.f32, &pi, &slope));
+    PMP_TRY(pmp_head_chol(d, x->ref.f32, &ref, NULL));
+    PMP_TRY(pmp_head_chol(d, x->pi.f32, &pi, backward ? &slope : NULL));
   }
   PMP_TRY(pmp_chol_row(d, s, &pi, &ref, backward ? &grad : NULL));
   if (!backward) return PMP_OK;
@@ -164,20 +163,27 @@ static enum pmp_err chol_condition(const struct pmp_dist *d, const struct pmp_di
 static enum pmp_err run(const struct batch *t) {
   const struct pmp_dist *d = t->d;
   const size_t k = pmp_dist_kl_parts(d), h = t->pi.f64 ? pmp_dist_natural(d) : pmp_dist_head(d);
+  const size_t together = d->kind == PMP_DIST_DIAG_GAUSSIAN ? pmp_diag_together(d->dim) : 1;
+  struct pmp_dist_range range[TOGETHER_MAX] = {{0}};
   struct layout l;
   PMP_TRY(layout_of(t->b, t->n, t->x_of_y, &l));
-  struct pmp_dist_seam s = {.y = t->y, .lp = t->lp, .lp_ref = t->lp_ref, .c = t->c};
-  for (size_t x = 0; x < t->b; x++) {
+  struct pmp_dist_seam s = {.range = range, .y = t->y, .lp = t->lp, .lp_ref = t->lp_ref, .c = t->c};
+  size_t last = 0;
+  for (size_t x = 0; x < t->b; x += together) {
+    const size_t rows = t->b - x < together ? t->b - x : together;
+    for (size_t r = 0; r < rows; r++) {
+      range_next(&l, t->n, x + r, last, &range[r]);
+      last = range[r].last;
+    }
     const struct condition at = {
         .pi = pmp_dist_from(t->pi, x * h),
         .ref = pmp_dist_from(t->ref, x * h),
         .dpi = {t->dpi.f32 ? t->dpi.f32 + x * h : NULL, t->dpi.f64 ? t->dpi.f64 + x * h : NULL}};
-    range_next(&l, t->n, x, &s.range);
     s.kl = t->kl ? t->kl + x * k : NULL;
     s.w = t->w ? t->w + x * k : NULL;
     switch (d->kind) {
     case PMP_DIST_DIAG_GAUSSIAN:
-      PMP_TRY(diag_condition(d, &s, &at));
+      PMP_TRY(diag_conditions(d, rows, &s, &at));
       break;
     case PMP_DIST_GAUSSIAN:
       PMP_TRY(chol_condition(d, &s, &at));

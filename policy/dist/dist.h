@@ -108,7 +108,7 @@ void pmp_dist_init_head(const struct pmp_dist *d, const float *mean, float std, 
  * improvement and for tests. Natural parameters of a condition: diag_gaussian mean[D], std[D];
  * gaussian mean[D], L[D x D] row-major (lower triangle; above it not read, its gradient 0);
  * categorical logits[D][bins]. split and per_dim hold; squash_mean, std_scale and std_min do not.
- * Errors as above; a std, or an entry of L's diagonal, outside [1e-150, 1e150] is PMP_EINVALID. */
+ * Errors as above; a std, or an entry of L's diagonal, outside [1e-100, 1e100] is PMP_EINVALID. */
 size_t pmp_dist_natural(const struct pmp_dist *d); /* float64 a condition */
 PMP_MUST_CHECK enum pmp_err pmp_dist_natural_forward(const struct pmp_dist *d, size_t b, size_t n,
                                                      const double *pi, const double *ref,

@@ -73,38 +73,47 @@ static inline size_t pmp_dist_padded(size_t dim) {
   return (dim + PMP_DIST_PAD - 1) / PMP_DIST_PAD * PMP_DIST_PAD;
 }
 
-/* What stands on the objective's side of one condition. Arrays over outcomes are whole, kl and w
- * are the condition's own; any of them may be NULL (y only when the range is empty). */
+/* What stands on the objective's side of some conditions in a row. Arrays over outcomes are whole;
+ * range, kl and w are of the first condition; any of them may be NULL (y only when no condition has
+ * outcomes). */
 struct pmp_dist_seam {
-  struct pmp_dist_range range;
+  const struct pmp_dist_range *range;
   struct pmp_dist_in y;
   double *lp, *lp_ref, *kl;
   const double *c, *w;
 };
 
-/* One gaussian of independent dimensions: mean and std, padded. */
+/* Gaussians of independent dimensions: mean and std, padded, condition after condition. */
 struct pmp_diag {
   double *mean, *std;
 };
 
-/* Writes what `s` asks for; overwrites the gradient by pi's mean and std unless `grad` is NULL. */
-enum pmp_err pmp_diag_row(const struct pmp_dist *d, const struct pmp_dist_seam *s,
-                          const struct pmp_diag *pi, const struct pmp_diag *ref,
-                          const struct pmp_diag *grad);
+/* Conditions that are worked on together, so that loops are long: as many as have 256 dimensions
+ * in all. */
+static inline size_t pmp_diag_together(size_t dim) {
+  const size_t rows = 256 / pmp_dist_padded(dim);
+  return rows > 0 ? rows : 1;
+}
+
+/* Writes what `s` asks for, of at most pmp_diag_together(dim) conditions; overwrites the gradient
+ * by pi's mean and std unless `grad` is NULL. */
+enum pmp_err pmp_diag_rows(const struct pmp_dist *d, size_t rows, const struct pmp_dist_seam *s,
+                           const struct pmp_diag *pi, const struct pmp_diag *ref,
+                           const struct pmp_diag *grad);
 
 /* One gaussian of full covariance: mean (D) and the lower triangle of L, packed row by row. */
 struct pmp_chol {
   double *mean, *lower;
 };
 
-/* As pmp_diag_row; uses up ref->lower. */
+/* One condition, as pmp_diag_rows; uses up ref->lower. */
 enum pmp_err pmp_chol_row(const struct pmp_dist *d, const struct pmp_dist_seam *s,
                           const struct pmp_chol *pi, const struct pmp_chol *ref,
                           const struct pmp_chol *grad);
 /* y (D) of z (D) in place: mean + L z. */
 bool pmp_chol_colour(uint32_t dim, const struct pmp_chol *pi, float *y);
 
-/* pi, ref: logits of the condition; overwrites dpi unless it is NULL. pi, ref, y and dpi are all
+/* One condition. pi, ref: its logits; overwrites dpi unless it is NULL. pi, ref, y and dpi are all
  * f32 or all f64; dpi may be pi's memory. */
 enum pmp_err pmp_categorical_row(const struct pmp_dist *d, const struct pmp_dist_seam *s,
                                  struct pmp_dist_in pi, struct pmp_dist_in ref,
@@ -116,14 +125,16 @@ enum pmp_err pmp_categorical_mode(const struct pmp_dist *d, const float *head, f
 
 /* ---- heads of gaussians (head.c) ---- */
 
-/* Mean and std that a head says, and their derivatives by the head's own numbers (all padded). */
-enum pmp_err pmp_head_diag(const struct pmp_dist *d, const float *head, const struct pmp_diag *out,
+/* What the heads of some conditions say, those of ref_head after them (NULL: none); `slope`: the
+ * derivatives by the first ones' own numbers, unless NULL. */
+enum pmp_err pmp_head_diag(const struct pmp_dist *d, size_t rows, const float *head,
+                           const float *ref_head, const struct pmp_diag *out,
                            const struct pmp_diag *slope);
-/* The same for full covariance; slope: of the mean and of L's diagonal. out->mean is padded. */
+/* One condition of full covariance; slope: of the mean and of L's diagonal. Means are padded. */
 enum pmp_err pmp_head_chol(const struct pmp_dist *d, const float *head, const struct pmp_chol *out,
                            const struct pmp_diag *slope);
 /* dhead of a gradient by mean and std, or by mean and L. */
-enum pmp_err pmp_head_diag_back(const struct pmp_dist *d, const struct pmp_diag *grad,
+enum pmp_err pmp_head_diag_back(const struct pmp_dist *d, size_t rows, const struct pmp_diag *grad,
                                 const struct pmp_diag *slope, float *dhead);
 enum pmp_err pmp_head_chol_back(const struct pmp_dist *d, const struct pmp_chol *grad,
                                 const struct pmp_diag *slope, float *dhead);
@@ -134,13 +145,13 @@ double pmp_head_std_raw(const struct pmp_dist *d, double std);
 /* ---- natural parameters of gaussians (natural.c) ---- */
 
 /* Checked copies of a caller's. */
-enum pmp_err pmp_natural_diag(const struct pmp_dist *d, const double *natural,
+enum pmp_err pmp_natural_diag(const struct pmp_dist *d, size_t rows, const double *natural,
                               const struct pmp_diag *out);
 enum pmp_err pmp_natural_chol(const struct pmp_dist *d, const double *natural,
                               const struct pmp_chol *out);
 /* And back, with zeros above the diagonal. */
-enum pmp_err pmp_natural_diag_back(const struct pmp_dist *d, const struct pmp_diag *grad,
-                                   double *dpi);
+enum pmp_err pmp_natural_diag_back(const struct pmp_dist *d, size_t rows,
+                                   const struct pmp_diag *grad, double *dpi);
 enum pmp_err pmp_natural_chol_back(const struct pmp_dist *d, const struct pmp_chol *grad,
                                    double *dpi);
 

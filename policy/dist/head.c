@@ -4,73 +4,110 @@
 
 #include "policy/nn/math.h"
 
-/* out[p] = x[n] and zeros; other than 0 when one of them is not finite. */
-PMP_CLONES static unsigned widen(const float *x, size_t n, size_t p, double *out) {
+#define ROOM PMP_DIST_DIM_MAX /* dimensions of several rows at once */
+
+PMP_CLONES static bool all_finite(const float *x, size_t n) {
   unsigned bad = 0;
-  for (size_t i = 0; i < n; i++) {
-    bad |= (pmp_math_bits(x[i]) & 0x7f800000u) == 0x7f800000u;
-    out[i] = (double)x[i];
+#pragma GCC ivdep
+  for (size_t i = 0; i < n; i++) bad |= (pmp_math_bits(x[i]) & 0x7f800000u) == 0x7f800000u;
+  return bad == 0;
+}
+
+/* out[p] = x[n] and zeros */
+PMP_INLINE void widen(const float *x, size_t n, size_t p, double *out) {
+#pragma GCC ivdep
+  for (size_t i = 0; i < p; i++) out[i] = i < n ? (double)x[i] : 0;
+}
+
+PMP_CLONES static void widen_row(const float *x, size_t n, size_t p, double *out) {
+  widen(x, n, p, out);
+}
+
+/* The steps below work on n numbers of any rows, in place; e[i] is exp(-2 |mean_raw|) or
+ * exp(-|std_raw|). Long loops over one simple thing each keep the processor busy where one over
+ * everything would wait for its own results. */
+PMP_INLINE void exponentials(size_t n, double by, const double *raw, double *e) {
+#pragma GCC ivdep
+  for (size_t i = 0; i < n; i++) e[i] = pmp_math_exp_neg(by * fabs(raw[i]));
+}
+
+/* `slope` is wanted of the first m numbers. */
+PMP_INLINE void squash(size_t n, size_t m, const double *e, double *mean, double *slope) {
+#pragma GCC ivdep
+  for (size_t i = 0; i < m; i++) {
+    const double inv = 1 / (1 + e[i]);
+    slope[i] = 4 * e[i] * inv * inv; /* keeps its digits where 1 - tanh^2 has none left */
   }
-  for (size_t i = n; i < p; i++) out[i] = 0;
-  return bad;
+#pragma GCC ivdep
+  for (size_t i = 0; i < n; i++) mean[i] = copysign((1 - e[i]) / (1 + e[i]), mean[i]);
 }
 
-/* In place. */
-PMP_CLONES static void squash(size_t p, double *restrict mean, double *restrict slope) {
-  for (size_t i = 0; i < p; i++) {
-    const double e = pmp_math_exp_neg(-2 * fabs(mean[i])), inv = 1 / (1 + e);
-    mean[i] = copysign((1 - e) * inv, mean[i]);
-    slope[i] = 4 * e * inv * inv; /* keeps its digits where 1 - tanh^2 has none left */
+PMP_INLINE void stretch(size_t n, size_t m, double scale, double least, const double *e,
+                        double *std, double *slope) {
+#pragma GCC ivdep
+  for (size_t i = 0; i < m; i++) slope[i] = (std[i] < 0 ? e[i] : 1) / (1 + e[i]) * scale;
+#pragma GCC ivdep
+  for (size_t i = 0; i < n; i++)
+    std[i] = ((std[i] < 0 ? 0 : std[i]) + pmp_math_log1p_unit(e[i])) * scale + least;
+}
+
+/* Widened raw numbers of whole padded rows to what they say. */
+PMP_CLONES static void moments(const struct pmp_dist *d, size_t n, const struct pmp_diag *out,
+                               size_t m, const struct pmp_diag *slope) {
+  double e[2 * ROOM];
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
+  exponentials(n, -1, out->std, e);
+  stretch(n, m, (double)d->std_scale, (double)d->std_min, e, out->std, m ? slope->std : NULL);
+  for (size_t at = 0; at < n; at += p)
+    for (size_t i = dim; i < p; i++) out->std[at + i] = 1;
+  if (d->squash_mean) {
+    exponentials(n, -2, out->mean, e);
+    squash(n, m, e, out->mean, m ? slope->mean : NULL);
+  } else {
+    for (size_t i = 0; i < m; i++) slope->mean[i] = 1;
   }
 }
 
-PMP_CLONES static void stretch(size_t p, double scale, double least, double *restrict std,
-                               double *restrict slope) {
-  for (size_t i = 0; i < p; i++) {
-    slope[i] = pmp_math_sigmoid(std[i]) * scale;
-    std[i] = pmp_math_softplus(std[i]) * scale + least;
+PMP_CLONES static void widen_rows(const struct pmp_dist *d, size_t rows, const float *head,
+                                  double *mean, double *std) {
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
+  for (size_t r = 0; r < rows; r++) {
+    widen(head + 2 * r * dim, dim, p, mean + r * p);
+    widen(head + (2 * r + 1) * dim, dim, p, std + r * p);
   }
 }
 
-/* Raw numbers in out's arrays to what they say. */
-static void moments(const struct pmp_dist *d, const struct pmp_diag *out,
-                    const struct pmp_diag *slope) {
-  const size_t p = pmp_dist_padded(d->dim);
-  if (d->squash_mean)
-    squash(p, out->mean, slope->mean);
-  else
-    for (size_t i = 0; i < p; i++) slope->mean[i] = 1;
-  stretch(p, (double)d->std_scale, (double)d->std_min, out->std, slope->std);
-  for (size_t i = d->dim; i < p; i++) out->std[i] = 1;
-}
-
-enum pmp_err pmp_head_diag(const struct pmp_dist *d, const float *head, const struct pmp_diag *out,
+enum pmp_err pmp_head_diag(const struct pmp_dist *d, size_t rows, const float *head,
+                           const float *ref_head, const struct pmp_diag *out,
                            const struct pmp_diag *slope) {
-  const size_t p = pmp_dist_padded(d->dim);
-  unsigned bad = widen(head, d->dim, p, out->mean);
-  bad |= widen(head + d->dim, d->dim, p, out->std);
-  if (bad) return PMP_ENONFINITE;
-  moments(d, out, slope);
+  const size_t n = rows * pmp_dist_padded(d->dim), floats = 2 * rows * d->dim;
+  if (!all_finite(head, floats) || (ref_head && !all_finite(ref_head, floats)))
+    return PMP_ENONFINITE;
+  widen_rows(d, rows, head, out->mean, out->std);
+  if (ref_head) widen_rows(d, rows, ref_head, out->mean + n, out->std + n);
+  moments(d, ref_head ? 2 * n : n, out, slope ? n : 0, slope);
   return PMP_OK;
 }
 
 enum pmp_err pmp_head_chol(const struct pmp_dist *d, const float *head, const struct pmp_chol *out,
                            const struct pmp_diag *slope) {
-  const size_t dim = d->dim, p = pmp_dist_padded(dim), n = PMP_DIST_TRIANGLE(dim);
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
   double diagonal[PMP_DIST_CHOL_DIM_MAX];
-  unsigned bad = widen(head, dim, p, out->mean);
-  bad |= widen(head + dim, n, n, out->lower);
-  if (bad) return PMP_ENONFINITE;
+  const struct pmp_diag both = {out->mean, diagonal};
+  if (!all_finite(head, dim + PMP_DIST_TRIANGLE(dim))) return PMP_ENONFINITE;
+  widen_row(head, dim, p, out->mean);
+  widen_row(head + dim, PMP_DIST_TRIANGLE(dim), PMP_DIST_TRIANGLE(dim), out->lower);
   for (size_t i = 0; i < p; i++)
     diagonal[i] = i < dim ? out->lower[PMP_DIST_TRIANGLE(i + 1) - 1] : 0;
-  moments(d, &(struct pmp_diag){out->mean, diagonal}, slope);
+  moments(d, p, &both, slope ? p : 0, slope);
   for (size_t i = 0; i < dim; i++) out->lower[PMP_DIST_TRIANGLE(i + 1) - 1] = diagonal[i];
   return PMP_OK;
 }
 
 /* out[i] = float32 of grad[i] slope[i]; other than 0 when one of them is not finite. */
-PMP_CLONES static unsigned chain(size_t n, const double *grad, const double *slope, float *out) {
+PMP_INLINE unsigned chain(size_t n, const double *grad, const double *slope, float *out) {
   unsigned bad = 0;
+#pragma GCC ivdep
   for (size_t i = 0; i < n; i++) {
     const float g = (float)(grad[i] * slope[i]);
     bad |= (pmp_math_bits(g) & 0x7f800000u) == 0x7f800000u;
@@ -79,16 +116,32 @@ PMP_CLONES static unsigned chain(size_t n, const double *grad, const double *slo
   return bad;
 }
 
-enum pmp_err pmp_head_diag_back(const struct pmp_dist *d, const struct pmp_diag *grad,
+PMP_CLONES static unsigned chain_rows(const struct pmp_dist *d, size_t rows,
+                                      const struct pmp_diag *grad, const struct pmp_diag *slope,
+                                      float *dhead) {
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
+  unsigned bad = 0;
+  for (size_t r = 0; r < rows; r++) {
+    float *out = dhead + 2 * r * dim;
+    bad |= chain(dim, grad->mean + r * p, slope->mean + r * p, out);
+    bad |= chain(dim, grad->std + r * p, slope->std + r * p, out + dim);
+  }
+  return bad;
+}
+
+PMP_CLONES static unsigned chain_row(size_t n, const double *grad, const double *slope,
+                                     float *out) {
+  return chain(n, grad, slope, out);
+}
+
+enum pmp_err pmp_head_diag_back(const struct pmp_dist *d, size_t rows, const struct pmp_diag *grad,
                                 const struct pmp_diag *slope, float *dhead) {
-  unsigned bad = chain(d->dim, grad->mean, slope->mean, dhead);
-  bad |= chain(d->dim, grad->std, slope->std, dhead + d->dim);
-  return bad ? PMP_ENONFINITE : PMP_OK;
+  return chain_rows(d, rows, grad, slope, dhead) ? PMP_ENONFINITE : PMP_OK;
 }
 
 enum pmp_err pmp_head_chol_back(const struct pmp_dist *d, const struct pmp_chol *grad,
                                 const struct pmp_diag *slope, float *dhead) {
-  bool finite = chain(d->dim, grad->mean, slope->mean, dhead) == 0;
+  bool finite = chain_row(d->dim, grad->mean, slope->mean, dhead) == 0;
   float *out = dhead + d->dim;
   for (size_t i = 0, at = 0; i < d->dim; i++) {
     for (size_t k = 0; k < i; k++, at++) finite &= pmp_dist_narrow(grad->lower[at], &out[at]);

@@ -6,9 +6,9 @@
 
 #define TINY 1e-30 /* the least softplus that init_head asks for */
 
-/* Within these, ratios of two of them and their squares' reciprocals stay in float64. */
-#define STD_MIN 1e-150
-#define STD_MAX 1e150
+/* Within these, products of three, ratios and reciprocals of squares stay in float64. */
+#define STD_MIN 1e-100
+#define STD_MAX 1e100
 
 static enum pmp_err check_std(double std) {
   if (!isfinite(std)) return PMP_ENONFINITE;
@@ -22,14 +22,19 @@ static enum pmp_err read_mean(const struct pmp_dist *d, const double *natural, d
   return PMP_OK;
 }
 
-enum pmp_err pmp_natural_diag(const struct pmp_dist *d, const double *natural,
+enum pmp_err pmp_natural_diag(const struct pmp_dist *d, size_t rows, const double *natural,
                               const struct pmp_diag *out) {
-  PMP_TRY(read_mean(d, natural, out->mean));
-  for (size_t i = 0; i < d->dim; i++) {
-    out->std[i] = natural[d->dim + i];
-    PMP_TRY(check_std(out->std[i]));
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
+  for (size_t r = 0; r < rows; r++) {
+    const double *from = natural + 2 * r * dim;
+    double *std = out->std + r * p;
+    PMP_TRY(read_mean(d, from, out->mean + r * p));
+    for (size_t i = 0; i < dim; i++) {
+      std[i] = from[dim + i];
+      PMP_TRY(check_std(std[i]));
+    }
+    for (size_t i = dim; i < p; i++) std[i] = 1;
   }
-  for (size_t i = d->dim; i < pmp_dist_padded(d->dim); i++) out->std[i] = 1;
   return PMP_OK;
 }
 
@@ -46,13 +51,15 @@ enum pmp_err pmp_natural_chol(const struct pmp_dist *d, const double *natural,
   return PMP_OK;
 }
 
-enum pmp_err pmp_natural_diag_back(const struct pmp_dist *d, const struct pmp_diag *grad,
-                                   double *dpi) {
+enum pmp_err pmp_natural_diag_back(const struct pmp_dist *d, size_t rows,
+                                   const struct pmp_diag *grad, double *dpi) {
+  const size_t dim = d->dim, p = pmp_dist_padded(dim);
   bool finite = true;
-  for (size_t i = 0; i < d->dim; i++) {
-    finite &= pmp_dist_keep(grad->mean[i], &dpi[i]);
-    finite &= pmp_dist_keep(grad->std[i], &dpi[d->dim + i]);
-  }
+  for (size_t r = 0; r < rows; r++)
+    for (size_t i = 0; i < dim; i++) {
+      finite &= pmp_dist_keep(grad->mean[r * p + i], &dpi[2 * r * dim + i]);
+      finite &= pmp_dist_keep(grad->std[r * p + i], &dpi[(2 * r + 1) * dim + i]);
+    }
   return finite ? PMP_OK : PMP_ENONFINITE;
 }
 
@@ -70,20 +77,18 @@ enum pmp_err pmp_natural_chol_back(const struct pmp_dist *d, const struct pmp_ch
 /* ---- heads to natural parameters ---- */
 
 static enum pmp_err diag_of_head(const struct pmp_dist *d, const float *head, double *natural) {
-  double space[4 * PMP_DIST_DIM_MAX];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_diag pi = {space, space + p}, slope = {space + 2 * p, space + 3 * p};
-  PMP_TRY(pmp_head_diag(d, head, &pi, &slope));
+  double space[2 * PMP_DIST_DIM_MAX];
+  const struct pmp_diag pi = {space, space + pmp_dist_padded(d->dim)};
+  PMP_TRY(pmp_head_diag(d, 1, head, NULL, &pi, NULL));
   memcpy(natural, pi.mean, d->dim * sizeof *natural);
   memcpy(natural + d->dim, pi.std, d->dim * sizeof *natural);
   return PMP_OK;
 }
 
 static enum pmp_err chol_of_head(const struct pmp_dist *d, const float *head, double *natural) {
-  double space[3 * PMP_DIST_CHOL_DIM_MAX + PMP_DIST_TRIANGLE(PMP_DIST_CHOL_DIM_MAX)];
-  const size_t n = d->dim, p = pmp_dist_padded(n);
-  const struct pmp_chol pi = {space, space + 3 * p};
-  PMP_TRY(pmp_head_chol(d, head, &pi, &(struct pmp_diag){space + p, space + 2 * p}));
+  double space[PMP_DIST_CHOL_DIM_MAX + PMP_DIST_TRIANGLE(PMP_DIST_CHOL_DIM_MAX)];
+  const struct pmp_chol pi = {space, space + pmp_dist_padded(d->dim)};
+  PMP_TRY(pmp_head_chol(d, head, &pi, NULL));
   return pmp_natural_chol_back(d, &pi, natural);
 }
 

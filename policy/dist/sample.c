@@ -5,11 +5,10 @@
 /* ---- one condition ---- */
 
 static enum pmp_err diag_sample(const struct pmp_dist *d, size_t m, const float *head, float *y) {
-  double space[4 * PMP_DIST_DIM_MAX];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_diag pi = {space, space + p}, slope = {space + 2 * p, space + 3 * p};
+  double space[2 * PMP_DIST_DIM_MAX];
+  const struct pmp_diag pi = {space, space + pmp_dist_padded(d->dim)};
   bool finite = true;
-  PMP_TRY(pmp_head_diag(d, head, &pi, &slope));
+  PMP_TRY(pmp_head_diag(d, 1, head, NULL, &pi, NULL));
   for (size_t j = 0; j < m; j++)
     for (size_t i = 0; i < d->dim; i++) {
       float *v = &y[j * d->dim + i];
@@ -21,11 +20,10 @@ static enum pmp_err diag_sample(const struct pmp_dist *d, size_t m, const float 
 /* Mean and std (D); the logarithms of std, or of L's diagonal, summed. Any may be NULL. */
 static enum pmp_err diag_moments(const struct pmp_dist *d, const float *head, float *mean,
                                  float *std, double *log_std) {
-  double space[4 * PMP_DIST_DIM_MAX];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_diag pi = {space, space + p}, slope = {space + 2 * p, space + 3 * p};
+  double space[2 * PMP_DIST_DIM_MAX];
+  const struct pmp_diag pi = {space, space + pmp_dist_padded(d->dim)};
   bool finite = true;
-  PMP_TRY(pmp_head_diag(d, head, &pi, &slope));
+  PMP_TRY(pmp_head_diag(d, 1, head, NULL, &pi, NULL));
   for (size_t i = 0; i < d->dim; i++) {
     if (mean) finite &= pmp_dist_narrow(pi.mean[i], &mean[i]);
     if (std) finite &= pmp_dist_narrow(pi.std[i], &std[i]);
@@ -34,14 +32,13 @@ static enum pmp_err diag_moments(const struct pmp_dist *d, const float *head, fl
   return finite ? PMP_OK : PMP_ENONFINITE;
 }
 
-#define CHOL_SPACE (3 * PMP_DIST_CHOL_DIM_MAX + PMP_DIST_TRIANGLE(PMP_DIST_CHOL_DIM_MAX))
+#define CHOL_SPACE (PMP_DIST_CHOL_DIM_MAX + PMP_DIST_TRIANGLE(PMP_DIST_CHOL_DIM_MAX))
 
 static enum pmp_err chol_sample(const struct pmp_dist *d, size_t m, const float *head, float *y) {
   double space[CHOL_SPACE];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_chol pi = {space, space + 3 * p};
+  const struct pmp_chol pi = {space, space + pmp_dist_padded(d->dim)};
   bool finite = true;
-  PMP_TRY(pmp_head_chol(d, head, &pi, &(struct pmp_diag){space + p, space + 2 * p}));
+  PMP_TRY(pmp_head_chol(d, head, &pi, NULL));
   for (size_t j = 0; j < m; j++) finite &= pmp_chol_colour(d->dim, &pi, y + j * d->dim);
   return finite ? PMP_OK : PMP_ENONFINITE;
 }
@@ -49,10 +46,9 @@ static enum pmp_err chol_sample(const struct pmp_dist *d, size_t m, const float 
 static enum pmp_err chol_moments(const struct pmp_dist *d, const float *head, float *mean,
                                  float *std, double *log_std) {
   double space[CHOL_SPACE];
-  const size_t p = pmp_dist_padded(d->dim);
-  const struct pmp_chol pi = {space, space + 3 * p};
+  const struct pmp_chol pi = {space, space + pmp_dist_padded(d->dim)};
   bool finite = true;
-  PMP_TRY(pmp_head_chol(d, head, &pi, &(struct pmp_diag){space + p, space + 2 * p}));
+  PMP_TRY(pmp_head_chol(d, head, &pi, NULL));
   for (size_t i = 0; i < d->dim; i++) {
     const double *l = pi.lower + PMP_DIST_TRIANGLE(i);
     double sum = 0;

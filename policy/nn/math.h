@@ -35,11 +35,21 @@ PMP_INLINE float pmp_math_expm1_neg(float x) {
   return scale * q + (scale - 1.0f);
 }
 
-/* exp(x) in float32 for x <= 0 (at most 1.5 units in the last place; 0 below -87). */
-PMP_INLINE float pmp_math_expf_neg(float x) {
-  float scale;
-  const float q = pmp_math_exp_parts(x < -87.0f ? -87.0f : x, &scale);
-  return x < -87.0f ? 0.0f : scale * q + scale;
+/* exp(x) in float32 for x <= 0 (at most 1 unit in the last place; 0 below -87.7). */
+PMP_INLINE float pmp_math_exp_negf(float x) {
+  const float round = 12582912.0f; /* as above */
+  x = x < -88.0f ? -88.0f : x;     /* of which 2^n is 0 */
+  const float shifted = x * 1.44269504f + round;
+  const float n = shifted - round;
+  const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+  float p = 1.394642344e-3f;
+  p = p * r + 8.366571367e-3f;
+  p = p * r + 4.166628252e-2f;
+  p = p * r + 1.666654312e-1f;
+  p = p * r + 5.000000062e-1f;
+  const float q = r * r * p + r;
+  const float scale = pmp_math_float((pmp_math_bits(shifted) + 127u) << 23); /* 2^n */
+  return scale + scale * q;
 }
 
 /* tanh(x) (at most 2.5 units in the last place). */

@@ -45,8 +45,8 @@ static void check_gradient(struct batch *t, double *at, const double *have, size
   for (size_t i = 0; i < n; i++) {
     if (dual && fabs(at[i] + 18.0) < 1e-2) continue; /* the kink at the floor */
     const double h = 1e-4, want = central(t, &at[i], h, dual);
-    /* Two losses are subtracted, and a third derivative of the order of the gradient is left. */
-    golden_near("gradient", i, have[i], want, 1e-6 * most + 4e-15 * fmax(1.0, size) / h);
+    /* Two losses are subtracted; h^2 / 6 times the third derivative, at most tau^3, is left. */
+    golden_near("gradient", i, have[i], want, 1e-6 * fmax(1.0, most) + 4e-15 * size / h);
   }
 }
 

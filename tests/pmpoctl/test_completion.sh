@@ -28,6 +28,8 @@ offers policy in pmpoctl export f --which p
 offers beta-sweep in pmpoctl experiment b
 offers --end-to-end in pmpoctl experiment bandits --end
 offers rosenbrock in pmpoctl experiment bandits --functions r
+offers --skip-bad in pmpoctl import --sk
+offers "$PMP_SOURCE/examples/offline" in pmpoctl import "$PMP_SOURCE/examples/o"
 offers --check-config in pmpod --ch
 offers learner.batch= in pmpod --set learner.b
 offers "$PMP_SOURCE/examples/bandit" in pmpod --config "$PMP_SOURCE/examples/b"

@@ -219,12 +219,14 @@ static bool append(struct fake_daemon *d, const struct fake_session *s, const st
   } codes[] = {{FAKE_BUSY, PMP_EBUSY},
                {FAKE_UNAVAILABLE, PMP_EUNAVAILABLE},
                {FAKE_INTERNAL, PMP_EINTERNAL},
-               {FAKE_INVALID, PMP_EINVALID}};
+               {FAKE_INVALID, PMP_EINVALID},
+               {FAKE_COMPLETE, PMP_EUNAVAILABLE}};
   d->stats.appends++;
   if (take_fault(d, FAKE_LOSE_REQUEST)) return false;
   for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
     if (!take_fault(d, codes[i].fault)) continue;
-    if (codes[i].code == PMP_EBUSY) reply->retry_after_ms = 5;
+    if (codes[i].fault == FAKE_BUSY || codes[i].fault == FAKE_UNAVAILABLE)
+      reply->retry_after_ms = 5;
     fail(reply, codes[i].code, "as the test wishes");
     return true;
   }

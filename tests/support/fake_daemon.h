@@ -17,6 +17,7 @@ enum fake_fault {
   FAKE_UNAVAILABLE,
   FAKE_INTERNAL,
   FAKE_INVALID,
+  FAKE_COMPLETE,   /* an append to a run that is complete: unavailable, for good */
   FAKE_HELLO_BUSY, /* hello answered busy */
   FAKE_FAULTS
 };

@@ -40,7 +40,12 @@ static inline void small_run_init(struct small_run *s) {
 /* Connects the clients to the daemon that runs. */
 static inline void small_run_connect(struct small_run *s, uint8_t instance) {
   test_rpc_open(&s->actor, s->d.data);
-  assert_int_equal(test_rpc_hello(&s->actor, PMP_ROLE_ACTOR, "a1", instance), PMP_OK);
+  enum pmp_err err = PMP_EBUSY; /* in lockstep, while the learner loads */
+  for (int waited = 0; err == PMP_EBUSY && waited < 20000; waited += 10) {
+    err = test_rpc_hello(&s->actor, PMP_ROLE_ACTOR, "a1", instance);
+    if (err == PMP_EBUSY) test_sleep_ms(10);
+  }
+  assert_int_equal(err, PMP_OK);
   test_rpc_open(&s->actor_desk, s->d.desk);
   test_rpc_share(&s->actor_desk, &s->actor);
   test_rpc_open(&s->observer, s->d.desk);
