@@ -168,7 +168,8 @@ static const struct pmp_config_key keys[] = {
     F(learner, discount, "0.99", 0, 1, "Discount of a step."),
     FL(learner, samples_per_insert, "32", 0, 1e6, "Rows trained on for each row that came in."),
     FN(learner, tolerance, "0", 0, 1e15, "unlimited", false,
-       "How far the two may drift apart, in rows; 0: chosen; unlimited: no tie between them (offline "
+       "How far the two may drift apart, in rows; 0: chosen; unlimited: no tie between them "
+       "(offline "
        "data)."),
     F(learner, samples_per_verdict, "32", 0, 1e6,
       "With judge people: rows trained on for each verdict."),

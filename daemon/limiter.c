@@ -16,8 +16,8 @@ void pmp_limiter_init(struct pmp_limiter *l, double spi, double tolerance, uint6
   l->people = people;
 }
 
-/* Without a limit to the drift nothing is owed either way, and D stays where it is: so a later start
- * with a limit finds no debt of a million rows. Lockstep and people know no such freedom. */
+/* Without a limit to the drift nothing is owed either way, and D stays where it is: so a later
+ * start with a limit finds no debt of a million rows. Lockstep and people know no such freedom. */
 static bool is_untied(const struct pmp_limiter *l) {
   return isinf(l->tolerance) && !l->lockstep && !l->people;
 }

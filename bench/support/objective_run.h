@@ -111,7 +111,14 @@ static inline int objective_cores(void) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
-/* ---------------------------------------------------------------- figures */
+/* ---------------------------------------------------------------- figures, best of several rounds
+ */
+
+static inline double objective_best(const double *seconds, int rounds) {
+  double best = seconds[0];
+  for (int i = 1; i < rounds; i++) best = fmin(best, seconds[i]);
+  return best;
+}
 
 struct objective_figures {
   struct bench bench;
@@ -128,8 +135,8 @@ static inline void objective_measure(struct objective_run *r, struct objective_f
       triad[i] = objective_triad(r, t + 1);
       step[i] = objective_step(r, t + 1, false);
     }
-    f->seconds[t] = bench_median(step, (size_t)rounds);
-    f->triad[t] = bench_median(triad, (size_t)rounds);
+    f->seconds[t] = objective_best(step, rounds);
+    f->triad[t] = objective_best(triad, rounds);
   }
   double squares = 0;
   for (size_t i = 0; i < r->b * r->h; i++) squares += (double)r->dhead[i] * (double)r->dhead[i];
@@ -144,7 +151,7 @@ static inline void objective_measure_in_place(struct objective_run *r,
   for (int t = 0; t < OBJECTIVE_THREADS && t < objective_cores(); t++) {
     double step[OBJECTIVE_ROUNDS];
     for (int i = 0; i < rounds; i++) step[i] = objective_step(r, t + 1, true);
-    f->in_place[t] = bench_median(step, (size_t)rounds);
+    f->in_place[t] = objective_best(step, rounds);
   }
   r->loss = loss;
 }

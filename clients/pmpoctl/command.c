@@ -5,10 +5,10 @@
 #define NAME_MAX_BYTES 31
 
 static const struct pmp_command *const commands[] = {
-    &pmp_command_status, &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
-    &pmp_command_events, &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
-    &pmp_command_resume, &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
-    &pmp_command_export, &pmp_command_weights, &pmp_command_import,  &pmp_command_stop,
+    &pmp_command_status,    &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
+    &pmp_command_events,    &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
+    &pmp_command_resume,    &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
+    &pmp_command_export,    &pmp_command_weights, &pmp_command_import,  &pmp_command_stop,
     &pmp_command_experiment};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 

@@ -36,7 +36,7 @@ void pmp_improve_recommend(enum pmp_improve_kind kind, uint32_t dim, double alph
     *groups = (struct pmp_improve_groups){4, alpha > 0 ? 2 : 0, alpha < 1 ? 2 : 0};
     return;
   }
-  const uint32_t size = 4 + (uint32_t)(3 * log((double)dim));
+  const uint32_t size = 2 * (4 + (uint32_t)(3 * log((double)dim)));
   const bool both = alpha > 0 && alpha < 1;
   const uint32_t best = size / (both ? 5 : 4), worst = size * (both ? 4 : 3) / 10;
   *groups = (struct pmp_improve_groups){.size = size,

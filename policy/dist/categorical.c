@@ -14,8 +14,10 @@
 #define BLOCK 1024
 /* Heads of more bins take their exponentials in float32. */
 #define SHORT 256
-/* Of such, variance of the difference of logits below which pi is said by ref and it. */
-#define NEAR 4e-6
+/* Of such, how near pi is to ref when float32 no longer tells their log-sum-exps apart: variance
+ * and range of the difference of their logits. */
+#define NEAR_VARIANCE 4e-6
+#define NEAR_RANGE 0.02f
 /* Partial sums, so that a sum is some vectors', added up in fixed order. More than 16, so that gcc
  * vectorises the loops over them before it unrolls them. */
 #define LANES 32
@@ -34,6 +36,12 @@ PMP_INLINE double load(const void *x, bool wide, size_t v) {
 
 PMP_INLINE const void *from(const void *x, bool wide, size_t v) {
   return wide ? (const void *)((const double *)x + v) : (const void *)((const float *)x + v);
+}
+
+PMP_INLINE float fold_most(float lane[LANES]) {
+  for (size_t half = LANES / 2; half > 0; half /= 2)
+    for (size_t l = 0; l < half; l++) lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+  return lane[0];
 }
 
 PMP_INLINE double block_max(const void *z, bool wide, size_t n) {
@@ -60,13 +68,15 @@ PMP_INLINE double block_max(const void *z, bool wide, size_t n) {
 
 /* One sweep over the logits of a dimension: the largest so far, and sums relative to it. */
 struct sweep {
-  double max;    /* at least -FLT_MAX, also where nothing is likely yet */
-  double sum;    /* of exp(z - max) */
-  double gap;    /* of exp(z - max) (z - other) */
-  double square; /* of exp(z - max) (z - other)^2; long rows only */
+  double max; /* at least -FLT_MAX, also where nothing is likely yet */
+  double sum; /* of exp(z - max) */
+  double gap; /* of exp(z - max) (z - other) */
+  /* Long rows only: of exp(z - max) (z - other)^2, and the ends of z - other. */
+  double square;
+  float least, most;
 };
 
-static const struct sweep fresh = {.max = -FLT_MAX};
+static const struct sweep fresh = {.max = -FLT_MAX, .least = INFINITY, .most = -INFINITY};
 
 static void sweep_raise(struct sweep *s, double max) {
   if (!(max > s->max)) return;
@@ -99,22 +109,30 @@ PMP_INLINE void sweep_long(struct sweep *s, const float *z, const float *other, 
   sweep_raise(s, block_max(z, false, n));
   const float top = (float)s->max;
   double sum[LANES] = {0}, gap[LANES] = {0}, square[LANES] = {0};
+  float most[LANES], less[LANES]; /* of z - other and other - z */
+  for (size_t l = 0; l < LANES; l++) most[l] = less[l] = -INFINITY;
   for (size_t v = 0; v < n; v += LANES)
     for (size_t l = 0; l < LANES; l++) {
       const float logit = z[v + l];
       const double e = (double)pmp_math_exp_negf(logit - top);
       sum[l] += e;
       if (other) {
+        const float d = logit - other[v + l]; /* NaN where both are -INFINITY: not counted */
         const double apart = (double)logit - (double)other[v + l];
         const double g = logit == -INFINITY ? 0 : e * apart;
         gap[l] += g;
         square[l] += logit == -INFINITY ? 0 : g * apart;
+        most[l] = d > most[l] ? d : most[l];
+        less[l] = -d > less[l] ? -d : less[l];
       }
     }
   s->sum += fold(sum);
   if (other) {
     s->gap += fold(gap);
     s->square += fold(square);
+    const float high = fold_most(most), low = -fold_most(less);
+    s->most = high > s->most ? high : s->most;
+    s->least = low < s->least ? low : s->least;
   }
 }
 
@@ -327,8 +345,8 @@ static enum pmp_err dimension_row(struct dimension *m, struct pmp_dist_in pi,
     const double mean = two.gap / two.sum, variance = two.square / two.sum - mean * mean;
     double here = pmp_dist_clamp(mean + (m->lse - m->ref_lse));
     if (!isfinite(here)) return PMP_ENONFINITE;
-    if (is_long(m->d, pi) && variance < NEAR) {
-      /* float32 exponentials do not tell these two apart; the second moment does, to the third. */
+    if (is_long(m->d, pi) && variance < NEAR_VARIANCE && two.most - two.least < NEAR_RANGE) {
+      /* The second cumulant then says the KL, and with it the log-sum-exp. */
       here = pmp_dist_clamp(variance / 2);
       m->ref_lse = m->lse + mean - here;
     }
