@@ -81,7 +81,7 @@ static void default_options(struct options *o) {
   struct pmp_trainer_config *t = &o->trainer;
   t->threads = 1;
   t->judge = PMP_JUDGE_CRITIC;
-  t->label_k = 2;
+  t->label_k = t->label_k_rejected = 2;
   t->label_samples = 4;
   snprintf(t->objective, sizeof t->objective, "pmpo");
   t->loss = (struct pmp_objective_config){.alpha = 0.5F, .beta = {1.0F, 100.0F}};

@@ -524,6 +524,7 @@ void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t
   t->judge = (enum pmp_judge)c->label.judge;
   t->label_rule = (enum pmp_label_rule)c->label.rule;
   t->label_k = (uint32_t)c->label.k;
+  t->label_k_rejected = (uint32_t)(c->label.k_rejected > 0 ? c->label.k_rejected : c->label.k);
   t->label_samples = (uint32_t)c->label.samples;
   trainer_loss(c, t);
   if (t->judge == PMP_JUDGE_CRITIC) trainer_critic(c, obs, t);

@@ -72,7 +72,7 @@ struct pmp_config {
   } objective;
   struct {
     int64_t judge, rule;
-    uint64_t samples, k;
+    uint64_t samples, k, k_rejected;
   } label;
   struct {
     double lr, beta1, beta2, eps, weight_decay, clip_norm;

@@ -150,7 +150,8 @@ static const struct pmp_config_key keys[] = {
       "From evaluations to verdicts. value: against a learned V(x)."),
     U(label, samples, "4", 1, 4096,
       "Actions of the reference that the critic judges at each state."),
-    U(label, k, "2", 1, 2048, "top_k: the best k accepted, the worst k rejected."),
+    U(label, k, "2", 1, 2048, "top_k: the best k of a group are accepted."),
+    U(label, k_rejected, "0", 0, 2048, "top_k: how many of the worst are rejected; 0: as many."),
 
     FL(optim, lr, "3e-4", 1e-12, 10, "Learning rate of the policy."),
     F(optim, beta1, "0.9", 0, 0.999999, "Adam's first decay."),

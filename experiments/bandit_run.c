@@ -184,8 +184,7 @@ static enum pmp_err allocate(struct pmp_bandit_run *r) {
   r->natural = pmp_arena_zeroed(a, naturals, sizeof(double));
   r->state = pmp_arena_zeroed(a, memory, sizeof(double));
   r->verdict = pmp_arena_zeroed(a, n, sizeof(int8_t));
-  r->other = pmp_arena_zeroed(a, n, sizeof(int8_t));
-  return r->other != NULL && r->state != NULL ? PMP_OK : PMP_ENOMEM;
+  return r->state != NULL ? PMP_OK : PMP_ENOMEM;
 }
 
 enum pmp_err pmp_bandit_run_init(struct pmp_bandit_run *r,
@@ -222,22 +221,6 @@ static double evaluate(struct pmp_bandit_run *r, const float *y, float *action) 
   return value < VALUE_MAX ? value : VALUE_MAX;
 }
 
-/* The best accepted, the worst rejected. One rule gives as many of each: for other numbers, one
- * pass each. */
-static enum pmp_err label(struct pmp_bandit_run *r) {
-  const struct pmp_bandit_run_config *c = &r->config;
-  const uint32_t n = c->samples, most = c->accepted > 0 ? c->accepted : c->rejected;
-  PMP_TRY(pmp_label_groups(PMP_LABEL_TOP_K, 1, n, most, r->f32, NULL, r->verdict));
-  if (c->accepted == c->rejected) return PMP_OK;
-  if (c->rejected > 0)
-    PMP_TRY(pmp_label_groups(PMP_LABEL_TOP_K, 1, n, c->rejected, r->f32, NULL, r->other));
-  for (uint32_t j = 0; j < n; j++) {
-    const bool accepted = c->accepted > 0 && r->verdict[j] > 0;
-    r->verdict[j] = accepted ? 1 : c->rejected > 0 && r->other[j] < 0 ? -1 : 0;
-  }
-  return PMP_OK;
-}
-
 /* Outcomes of the reference and their verdicts. */
 static enum pmp_err judge(struct pmp_bandit_run *r) {
   const struct pmp_bandit_run_config *c = &r->config;
@@ -248,7 +231,8 @@ static enum pmp_err judge(struct pmp_bandit_run *r) {
     r->f32[j] = (float)-value;
     r->f[j] = (double)r->f32[j];
   }
-  return label(r);
+  return pmp_label_groups(PMP_LABEL_TOP_K, 1, c->samples, c->accepted, c->rejected, r->f32, NULL,
+                          r->verdict);
 }
 
 static enum pmp_err descend(struct pmp_bandit_run *r) {

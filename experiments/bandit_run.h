@@ -66,7 +66,7 @@ struct pmp_bandit_run {
   double *x, *y64;           /* dim; exact: samples x dim */
   double *f, *lp, *lp_ref;   /* samples */
   double *c, *kl, *w;        /* samples, 1, 1 */
-  int8_t *verdict, *other;   /* samples */
+  int8_t *verdict;           /* samples */
   double *natural, *state;   /* exact: the policy in float64, the improvement's memory */
   uint64_t step, evaluations;
   uint64_t skipped; /* steps left out because a number was not finite */

@@ -41,8 +41,9 @@ struct pmp_improve_config pmp_trainer_improve(const struct pmp_trainer_config *c
   improve.kind = kind[dist->kind];
   improve.dim = dist->kind == PMP_DIST_CATEGORICAL ? dist->bins : dist->dim;
   improve.alpha = c->loss.alpha;
-  improve.beta_mean = c->loss.beta[0];
-  improve.beta_cov = c->loss.beta[1];
+  improve.beta_mean = c->beta_auto ? PMP_IMPROVE_AUTO : c->loss.beta[0];
+  improve.beta_cov = c->beta_auto ? PMP_IMPROVE_AUTO : c->loss.beta[1];
+  improve.resolution = 1e-6; /* outcomes are float32 */
   return improve;
 }
 
@@ -55,7 +56,7 @@ static enum pmp_err check_judge(const struct pmp_trainer_config *c, struct pmp_e
   if (c->label_rule > PMP_LABEL_VALUE) return pmp_fail(msg, PMP_EINVALID, "no such label rule");
   if (c->label_rule == PMP_LABEL_VALUE && c->judge == PMP_JUDGE_PEOPLE)
     return pmp_fail(msg, PMP_EINVALID, "label rule \"value\" reads evaluations: people give none");
-  if (c->label_rule == PMP_LABEL_TOP_K && c->label_k < 1)
+  if (c->label_rule == PMP_LABEL_TOP_K && c->label_k < 1 && c->label_k_rejected < 1)
     return pmp_fail(msg, PMP_EINVALID, "label k must be at least 1");
   if (pmp_trainer_has_value(c)) {
     if (c->critic.act != 0 || c->critic.atoms != 1 ||
@@ -110,8 +111,6 @@ static enum pmp_err check_improvement(const struct pmp_trainer_config *c, struct
   if (strcmp(c->objective, "pmpo") != 0)
     return pmp_fail(msg, PMP_EINVALID, "improvement exact is of the objective pmpo, not \"%.31s\"",
                     c->objective);
-  if (c->beta_auto)
-    return pmp_fail(msg, PMP_EINVALID, "improvement exact needs a beta in numbers, not auto");
   struct pmp_improve_config improve = pmp_trainer_improve(c);
   return pmp_improve_check(&improve, msg);
 }

@@ -31,7 +31,7 @@ struct pmp_trainer_config {
   enum pmp_judge judge;
   /* labels: judge critic (and actor, when f is there and no verdict) */
   enum pmp_label_rule label_rule;
-  uint32_t label_k, label_samples; /* 2 of 4 */
+  uint32_t label_k, label_k_rejected, label_samples; /* top_k's: 2, 2 of 4 */
   char objective[32];
   struct pmp_objective_config loss;
   enum pmp_improvement improvement;

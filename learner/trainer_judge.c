@@ -152,7 +152,8 @@ static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_wo
   PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per,
                             w->batch.obs, action, &t->arena, value));
   if (by_value) PMP_TRY(baseline_of(t, w, baseline));
-  PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, value, baseline, w->verdict));
+  PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, c->label_k_rejected, value, baseline,
+                           w->verdict));
   PMP_TRY(widen(t, n, value, &w->f));
   if (w->b == b) return PMP_OK;
   uint32_t *x_of_y = pmp_arena_array(&t->arena, n, sizeof *x_of_y);
@@ -183,8 +184,8 @@ static enum pmp_err judge_by_value(struct pmp_trainer *t, struct pmp_trainer_wor
                             NULL, &t->arena, value));
   for (size_t j = 0; j < batch->n; j++) {
     if (!is_unjudged(batch, j, j + 1)) continue;
-    PMP_TRY(pmp_label_groups(PMP_LABEL_VALUE, 1, 1, t->config.label_k, batch->f + j,
-                             value + batch->x_of_y[j], batch->verdict + j));
+    PMP_TRY(pmp_label_groups(PMP_LABEL_VALUE, 1, 1, 1, 1, batch->f + j, value + batch->x_of_y[j],
+                             batch->verdict + j));
   }
   pmp_arena_release(&t->arena, mark);
   return PMP_OK;
@@ -206,8 +207,8 @@ static enum pmp_err judge_by_rows(struct pmp_trainer *t, struct pmp_trainer_work
   for (size_t first = 0, end; first < batch->n; first = end) {
     for (end = first + 1; end < batch->n && batch->x_of_y[end] == batch->x_of_y[first];) end++;
     if (!is_unjudged(batch, first, end)) continue;
-    PMP_TRY(pmp_label_groups(c->label_rule, 1, end - first, c->label_k, batch->f + first, NULL,
-                             w->verdict + first));
+    PMP_TRY(pmp_label_groups(c->label_rule, 1, end - first, c->label_k, c->label_k_rejected,
+                             batch->f + first, NULL, w->verdict + first));
   }
   return PMP_OK;
 }

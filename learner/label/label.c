@@ -14,14 +14,18 @@ static size_t rank_of(const float *f, size_t m, size_t j) {
   return before;
 }
 
-static void label_top_k(const float *f, size_t m, uint32_t k, int8_t *verdict) {
-  const size_t half = m / 2;
-  const size_t each = k < half ? k : half;
+static void label_top_k(const float *f, size_t m, size_t best, size_t worst, int8_t *verdict) {
+  const size_t wanted = best + worst;
+  if (wanted > m || m == 1) {
+    best = m * best / wanted;
+    worst = m * worst / wanted;
+    if (m == 1) best = worst = 0;
+  }
   for (size_t j = 0; j < m; j++) {
     const size_t rank = rank_of(f, m, j);
     verdict[j] = 0;
-    if (rank < each) verdict[j] = 1;
-    if (rank >= m - each) verdict[j] = -1;
+    if (rank < best) verdict[j] = 1;
+    if (rank >= m - worst) verdict[j] = -1;
   }
 }
 
@@ -52,10 +56,11 @@ static bool all_finite(const float *x, size_t n) {
 }
 
 enum pmp_err pmp_label_groups(enum pmp_label_rule rule, size_t groups, size_t m, uint32_t k,
-                              const float *f, const float *baseline, int8_t *verdict) {
+                              uint32_t k_rejected, const float *f, const float *baseline,
+                              int8_t *verdict) {
   if (m == 0 || m > PMP_LABEL_GROUP_MAX) return PMP_EINVALID;
   if (rule < PMP_LABEL_TOP_K || rule > PMP_LABEL_VALUE) return PMP_EINVALID;
-  if (rule == PMP_LABEL_TOP_K && k == 0) return PMP_EINVALID;
+  if (rule == PMP_LABEL_TOP_K && k == 0 && k_rejected == 0) return PMP_EINVALID;
   if (rule == PMP_LABEL_VALUE && baseline == NULL && groups > 0) return PMP_EINVALID;
   if (!all_finite(f, groups * m) || (rule == PMP_LABEL_VALUE && !all_finite(baseline, groups))) {
     memset(verdict, 0, groups * m * sizeof *verdict);
@@ -66,7 +71,7 @@ enum pmp_err pmp_label_groups(enum pmp_label_rule rule, size_t groups, size_t m,
     int8_t *vg = verdict + g * m;
     switch (rule) {
     case PMP_LABEL_TOP_K:
-      label_top_k(fg, m, k, vg);
+      label_top_k(fg, m, k, k_rejected, vg);
       break;
     case PMP_LABEL_MEAN:
       label_at_least(fg, m, mean_of(fg, m), vg);

@@ -231,7 +231,7 @@ static bool own_coefficients(const struct dimension *m, size_t first, size_t n, 
 PMP_INLINE void gradient_block(const struct dimension *m, const void *z, const void *ref,
                                const double *own, bool wide, size_t n, void *dz) {
   const double lse = m->lse, ref_lse = m->ref_lse, c = m->c, w = m->w;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t v = 0; v < n; v++) {
     const double pi = load(z, wide, v) - lse, re = ref ? load(ref, wide, v) - ref_lse : 0;
     /* Rounding may leave a logarithm a hair above 0, which does the exponential no harm. */
@@ -252,7 +252,7 @@ PMP_INLINE void gradient_long(const struct dimension *m, const float *z, const f
   const float ref_high = (float)m->ref_lse, ref_low = (float)(m->ref_lse - (double)ref_high);
   const double apart = m->lse - m->ref_lse;
   const float c = (float)m->c, w = (float)m->w;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t v = 0; v < n; v++) {
     const float pi = (z[v] - high) - low;
     if (ref == NULL) {

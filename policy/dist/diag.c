@@ -1,7 +1,7 @@
 /* The gaussian of independent dimensions.
  *
  * Loops run over padded dimensions, whole vectors that need no rest; none of the arrays overlap,
- * which is what the pragmas say. */
+ * which is what PMP_DIST_APART says. */
 #include "policy/dist/family.h"
 
 #include "policy/nn/math.h"
@@ -42,7 +42,7 @@ PMP_INLINE void total_logs(size_t rows, size_t p, const double *x, double *space
         for (size_t l = 0; l < LANES; l++) product[l] *= x[k + l];
       for (size_t l = 0; l < LANES; l++) space[n + l] = product[l];
     }
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < rows * each; i++) space[i] = pmp_math_log(space[i]);
   for (size_t r = 0; r < rows; r++) out[r] = total(each, space + r * each);
 }
@@ -52,18 +52,18 @@ PMP_INLINE void prepare(const struct pmp_dist *d, const struct pmp_dist_seam *s,
   const size_t p = pmp_dist_padded(d->dim), n = rows * p;
   const double *mean = pi->mean, *std = pi->std, *ref_mean = ref->mean, *ref_std = ref->std;
   double *inv = w->inv, *ref_inv = w->ref_inv, *excess = w->excess, *gap = w->gap;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     inv[i] = 1 / std[i];
     excess[i] = (ref_std[i] - std[i]) * inv[i];
   }
   if (d->split || s->lp_ref) {
-#pragma GCC ivdep
+    PMP_DIST_APART
     for (size_t i = 0; i < n; i++) ref_inv[i] = 1 / ref_std[i];
   }
   w->mean_inv = d->split ? ref_inv : inv;
   const double *mean_inv = w->mean_inv;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) gap[i] = (ref_mean[i] - mean[i]) * mean_inv[i];
   const bool kl = s->kl && !d->per_dim;
   if (s->lp || kl) total_logs(rows, p, std, w->a, w->log_std);
@@ -77,7 +77,7 @@ PMP_INLINE bool divergences_each(const struct pmp_dist *d, size_t rows, const st
   const size_t p = pmp_dist_padded(d->dim), n = rows * p;
   const double *gap = w->gap, *excess = w->excess, *std = pi->std, *ref_std = ref->std;
   double *a = w->a, *b = w->b;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     const double e = excess[i], log_ratio = pmp_math_log(ref_std[i]) - pmp_math_log(std[i]);
     const double spread = 0.5 * (e * (e + 2)) - log_ratio;
@@ -99,7 +99,7 @@ PMP_INLINE bool divergences(const struct pmp_dist *d, size_t rows, const struct 
   const double *gap = w->gap, *excess = w->excess;
   double *a = w->a, *b = w->b;
   bool finite = true;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     a[i] = gap[i] * gap[i];
     b[i] = excess[i] * (excess[i] + 2);
@@ -130,7 +130,7 @@ PMP_INLINE void add_divergences(const struct pmp_dist *d, size_t rows, const str
       a[r * p + i] = real ? weight[d->per_dim ? i : 0] : 0;
       b[r * p + i] = real ? weight[d->per_dim ? dim + i : d->split] : 0;
     }
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     mean[i] -= a[i] * gap[i];
     spread[i] -= b[i] * (excess[i] * (excess[i] + 2) + joint * (gap[i] * gap[i]));
@@ -142,7 +142,7 @@ PMP_INLINE void add_divergences(const struct pmp_dist *d, size_t rows, const str
 PMP_INLINE double fit(size_t p, const double *y, const double *mean, const double *inv,
                       double *square, double c_mean, double *by_mean, double c_spread,
                       double *by_spread) {
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < p; i++) {
     const double z = (y[i] - mean[i]) * inv[i], zz = z * z;
     square[i] = zz;
@@ -191,11 +191,11 @@ PMP_INLINE bool outcome(const struct pmp_dist *d, const struct pmp_dist_seam *s,
 PMP_INLINE void read_y(struct pmp_dist_in y, size_t at, size_t dim, size_t p, double *out) {
   if (y.f64) {
     const double *from = y.f64 + at;
-#pragma GCC ivdep
+    PMP_DIST_APART
     for (size_t i = 0; i < p; i++) out[i] = i < dim ? from[i] : 0;
   } else {
     const float *from = y.f32 + at;
-#pragma GCC ivdep
+    PMP_DIST_APART
     for (size_t i = 0; i < p; i++) out[i] = i < dim ? (double)from[i] : 0;
   }
 }
@@ -224,7 +224,7 @@ PMP_CLONES static bool all(const struct pmp_dist *d, size_t rows, const struct p
   if (s->w) add_divergences(d, rows, w, s->w);
   const double *mean = w->mean, *spread = w->spread, *mean_inv = w->mean_inv, *inv = w->inv;
   double *dmean = grad->mean, *dstd = grad->std;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     dmean[i] = mean[i] * mean_inv[i];
     dstd[i] = spread[i] * inv[i];

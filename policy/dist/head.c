@@ -8,14 +8,14 @@
 
 PMP_CLONES static bool all_finite(const float *x, size_t n) {
   unsigned bad = 0;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) bad |= (pmp_math_bits(x[i]) & 0x7f800000u) == 0x7f800000u;
   return bad == 0;
 }
 
 /* out[p] = x[n] and zeros */
 PMP_INLINE void widen(const float *x, size_t n, size_t p, double *out) {
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < p; i++) out[i] = i < n ? (double)x[i] : 0;
 }
 
@@ -27,26 +27,26 @@ PMP_CLONES static void widen_row(const float *x, size_t n, size_t p, double *out
  * exp(-|std_raw|). Long loops over one simple thing each keep the processor busy where one over
  * everything would wait for its own results. */
 PMP_INLINE void exponentials(size_t n, double by, const double *raw, double *e) {
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) e[i] = pmp_math_exp_neg(by * fabs(raw[i]));
 }
 
 /* `slope` is wanted of the first m numbers. */
 PMP_INLINE void squash(size_t n, size_t m, const double *e, double *mean, double *slope) {
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < m; i++) {
     const double inv = 1 / (1 + e[i]);
     slope[i] = 4 * e[i] * inv * inv; /* keeps its digits where 1 - tanh^2 has none left */
   }
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) mean[i] = copysign((1 - e[i]) / (1 + e[i]), mean[i]);
 }
 
 PMP_INLINE void stretch(size_t n, size_t m, double scale, double least, const double *e,
                         double *std, double *slope) {
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < m; i++) slope[i] = (std[i] < 0 ? e[i] : 1) / (1 + e[i]) * scale;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++)
     std[i] = ((std[i] < 0 ? 0 : std[i]) + pmp_math_log1p_unit(e[i])) * scale + least;
 }
@@ -107,7 +107,7 @@ enum pmp_err pmp_head_chol(const struct pmp_dist *d, const float *head, const st
 /* out[i] = float32 of grad[i] slope[i]; other than 0 when one of them is not finite. */
 PMP_INLINE unsigned chain(size_t n, const double *grad, const double *slope, float *out) {
   unsigned bad = 0;
-#pragma GCC ivdep
+  PMP_DIST_APART
   for (size_t i = 0; i < n; i++) {
     const float g = (float)(grad[i] * slope[i]);
     bad |= (pmp_math_bits(g) & 0x7f800000u) == 0x7f800000u;

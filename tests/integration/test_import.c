@@ -344,25 +344,32 @@ static void a_name_with_other_rows_is_refused(void **state) {
     if (strncmp(a->name, "import-", 7) == 0) snprintf(name, sizeof name, "%s", a->name);
   }
   assert_int_equal(strlen(name), 7 + 32);
-  struct test_rpc other;
-  test_rpc_open(&other, s.d.data);
-  assert_int_equal(test_rpc_hello(&other, PMP_ROLE_ACTOR, name, 7), PMP_OK);
+  static const struct {
+    char bytes[16];
+    size_t size;
+  } kept[] = {{"abc", 3}, {"pmpimp01\4", 16}}; /* the second says 4 rows, and there are more */
   const float y = 3;
   const struct pmp_chunk c = {.source = PMP_SOURCE_ACTOR,
                               .shape = PMP_SHAPE_OUTCOMES,
                               .rows = 1,
                               .groups = 1,
                               .action = {PMP_F32, 2, {1, 1}, &y, sizeof y}};
-  assert_int_equal(test_rpc_append(&other, 1, &c, "abc", 3), PMP_OK);
   snprintf(where, sizeof where, "%s/import-log", s.d.root);
-  const char *argv[] = {test_bin("pmpoctl", program), "--dir", s.d.dir, "import", path, NULL};
-  assert_int_equal(end_import(test_spawn(program, argv, where)), 1);
-  char *text = test_file_read(where, NULL);
-  assert_non_null(text);
-  if (!strstr(text, "that no import of this file sent")) fail_msg("%s", text);
-  free(text);
-  assert_int_equal(rows_there(&s), 5);
-  test_rpc_close(&other);
+  for (int i = 0; i < 2; i++) {
+    struct test_rpc other;
+    test_rpc_open(&other, s.d.data);
+    assert_int_equal(test_rpc_hello(&other, PMP_ROLE_ACTOR, name, (uint8_t)(7 + i)), PMP_OK);
+    assert_int_equal(test_rpc_append(&other, 1, &c, kept[i].bytes, kept[i].size), PMP_OK);
+    test_rpc_close(&other);
+    unlink(where);
+    const char *argv[] = {test_bin("pmpoctl", program), "--dir", s.d.dir, "import", path, NULL};
+    assert_int_equal(end_import(test_spawn(program, argv, where)), 1);
+    char *text = test_file_read(where, NULL);
+    assert_non_null(text);
+    if (!strstr(text, "that no import of this file sent")) fail_msg("%s", text);
+    free(text);
+    assert_int_equal(rows_there(&s), 5 + i);
+  }
   small_run_fini(&s);
 }
 

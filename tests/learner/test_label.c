@@ -10,7 +10,7 @@ static void check_label(enum pmp_label_rule rule, size_t m, uint32_t k, const fl
                         const float *baseline, const int *want) {
   int8_t verdict[64];
   memset(verdict, 99, sizeof verdict);
-  assert_int_equal(pmp_label_groups(rule, 1, m, k, f, baseline, verdict), PMP_OK);
+  assert_int_equal(pmp_label_groups(rule, 1, m, k, k, f, baseline, verdict), PMP_OK);
   for (size_t j = 0; j < m; j++) {
     if (verdict[j] != want[j]) fail_msg("rule %d outcome %zu: %d", (int)rule, j, verdict[j]);
   }
@@ -26,6 +26,32 @@ static void test_top_k(void **state) {
   check_label(PMP_LABEL_TOP_K, 3, 2, f, NULL, (const int[]){0, -1, 1});
   check_label(PMP_LABEL_TOP_K, 2, 5, f, NULL, (const int[]){1, -1});
   check_label(PMP_LABEL_TOP_K, 1, 2, f, NULL, (const int[]){0});
+}
+
+/* As many accepted as rejected is one case of many. */
+static void test_unequal_top_k(void **state) {
+  (void)state;
+  const float f[] = {3.0f, -1.0f, 7.0f, 2.0f, 0.0f, 9.0f};
+  static const struct {
+    uint32_t k, rejected;
+    size_t m;
+    int want[6];
+  } c[] = {{1, 3, 6, {0, -1, 0, -1, -1, 1}},
+           {3, 0, 6, {1, 0, 1, 0, 0, 1}},
+           {0, 2, 6, {0, -1, 0, 0, -1, 0}},
+           {2, 6, 4, {-1, -1, 1, -1}},
+           {2, 4, 6, {-1, -1, 1, -1, -1, 1}},
+           {1, 0, 1, {0}},
+           {0, 1, 1, {0}}};
+  for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
+    int8_t verdict[6];
+    assert_int_equal(
+        pmp_label_groups(PMP_LABEL_TOP_K, 1, c[i].m, c[i].k, c[i].rejected, f, NULL, verdict),
+        PMP_OK);
+    for (size_t j = 0; j < c[i].m; j++) {
+      if (verdict[j] != c[i].want[j]) fail_msg("case %zu outcome %zu: %d", i, j, verdict[j]);
+    }
+  }
 }
 
 static void test_ties(void **state) {
@@ -57,9 +83,9 @@ static void test_groups_are_apart(void **state) {
   (void)state;
   const float f[] = {1.0f, 2.0f, 20.0f, 10.0f, -5.0f, -4.0f}, base[] = {1.5f, 20.0f, -9.0f};
   int8_t verdict[6];
-  assert_int_equal(pmp_label_groups(PMP_LABEL_TOP_K, 3, 2, 1, f, NULL, verdict), PMP_OK);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_TOP_K, 3, 2, 1, 1, f, NULL, verdict), PMP_OK);
   assert_memory_equal(verdict, ((const int8_t[]){-1, 1, 1, -1, -1, 1}), 6);
-  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 3, 2, 1, f, base, verdict), PMP_OK);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 3, 2, 1, 1, f, base, verdict), PMP_OK);
   assert_memory_equal(verdict, ((const int8_t[]){-1, 1, 1, -1, 1, 1}), 6);
 }
 
@@ -74,20 +100,20 @@ static void test_refusals(void **state) {
     for (size_t i = 0; i < 3; i++) {
       f[7] = bad[i];
       memset(verdict, 99, sizeof verdict);
-      assert_int_equal(pmp_label_groups(rules[r], 2, 4, 1, f, base, verdict), PMP_ENONFINITE);
+      assert_int_equal(pmp_label_groups(rules[r], 2, 4, 1, 1, f, base, verdict), PMP_ENONFINITE);
       for (size_t j = 0; j < 8; j++) assert_int_equal(verdict[j], 0);
     }
   }
   f[7] = 0.0f;
   base[1] = NAN;
-  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 2, 4, 1, f, base, verdict), PMP_ENONFINITE);
-  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 2, 4, 1, f, NULL, verdict), PMP_EINVALID);
-  assert_int_equal(pmp_label_groups(PMP_LABEL_TOP_K, 2, 4, 0, f, NULL, verdict), PMP_EINVALID);
-  assert_int_equal(pmp_label_groups(PMP_LABEL_MEAN, 2, 0, 1, f, NULL, verdict), PMP_EINVALID);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 2, 4, 1, 1, f, base, verdict), PMP_ENONFINITE);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_VALUE, 2, 4, 1, 1, f, NULL, verdict), PMP_EINVALID);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_TOP_K, 2, 4, 0, 0, f, NULL, verdict), PMP_EINVALID);
+  assert_int_equal(pmp_label_groups(PMP_LABEL_MEAN, 2, 0, 1, 1, f, NULL, verdict), PMP_EINVALID);
   assert_int_equal(
-      pmp_label_groups(PMP_LABEL_MEAN, 0, PMP_LABEL_GROUP_MAX + 1, 1, f, NULL, verdict),
+      pmp_label_groups(PMP_LABEL_MEAN, 0, PMP_LABEL_GROUP_MAX + 1, 1, 1, f, NULL, verdict),
       PMP_EINVALID);
-  assert_int_equal(pmp_label_groups((enum pmp_label_rule)7, 2, 4, 1, f, base, verdict),
+  assert_int_equal(pmp_label_groups((enum pmp_label_rule)7, 2, 4, 1, 1, f, base, verdict),
                    PMP_EINVALID);
 }
 
@@ -98,8 +124,9 @@ static void test_largest_group(void **state) {
   struct pmp_rng rng;
   pmp_rng_init(&rng, 3, 0);
   pmp_rng_normal_fill(&rng, f, PMP_LABEL_GROUP_MAX);
-  assert_int_equal(pmp_label_groups(PMP_LABEL_TOP_K, 1, PMP_LABEL_GROUP_MAX, 100, f, NULL, verdict),
-                   PMP_OK);
+  assert_int_equal(
+      pmp_label_groups(PMP_LABEL_TOP_K, 1, PMP_LABEL_GROUP_MAX, 100, 100, f, NULL, verdict),
+      PMP_OK);
   size_t accepted = 0, rejected = 0;
   float least_accepted = INFINITY, most_rejected = -INFINITY;
   for (size_t j = 0; j < PMP_LABEL_GROUP_MAX; j++) {
@@ -140,9 +167,13 @@ static void test_golden(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_top_k),     cmocka_unit_test(test_ties),
-      cmocka_unit_test(test_baselines), cmocka_unit_test(test_groups_are_apart),
-      cmocka_unit_test(test_refusals),  cmocka_unit_test(test_largest_group),
+      cmocka_unit_test(test_top_k),
+      cmocka_unit_test(test_unequal_top_k),
+      cmocka_unit_test(test_ties),
+      cmocka_unit_test(test_baselines),
+      cmocka_unit_test(test_groups_are_apart),
+      cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_largest_group),
       cmocka_unit_test(test_golden),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,12 @@
 enum { WORLD_OBS = 3, WORLD_ACT = 2, WORLD_ROWS = 24 };
 
 static inline struct pmp_trainer_config world_common(uint64_t seed) {
-  struct pmp_trainer_config c = {
-      .seed = seed, .threads = 1, .label_k = 2, .label_samples = 4, .batch = 32};
+  struct pmp_trainer_config c = {.seed = seed,
+                                 .threads = 1,
+                                 .label_k = 2,
+                                 .label_k_rejected = 2,
+                                 .label_samples = 4,
+                                 .batch = 32};
   snprintf(c.objective, sizeof c.objective, "pmpo");
   c.loss = pmp_objective_config_default();
   c.loss.beta[0] = 1.0;
