@@ -25,7 +25,8 @@ bool pmp_trainer_has_critic(const struct pmp_trainer_config *c) {
 /* Outcomes without a verdict train the KL: where it is estimated from them, or rows are drawn for
  * it alone. */
 static bool keeps_unlabelled(const struct pmp_trainer_config *c) {
-  return c->replay.shape == PMP_REPLAY_OUTCOMES && (c->loss.kl == PMP_KL_BC || c->kl_rows > 0);
+  return c->replay.shape == PMP_REPLAY_OUTCOMES &&
+         (c->loss.kl == PMP_KL_BC || c->kl_rows > 0 || strcmp(c->objective, "bc") == 0);
 }
 
 bool pmp_trainer_has_value(const struct pmp_trainer_config *c) {

@@ -242,10 +242,11 @@ static void test_unlabelled_rows(void **state) {
   (void)state;
   const float act[2] = {0.0F, 1.0F};
   const struct pmp_replay_rows rows = {.chunk = 1, .commit = 1, .rows = 1, .act = act};
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     struct pmp_trainer_config config = world_bandit(8);
     if (i == 1) config.loss.kl = PMP_KL_BC;
     if (i == 2) config.kl_rows = 3;
+    if (i == 3) choose(&config, "bc");
     struct pmp_trainer *t = world_open(&config);
     uint32_t trainable = 999;
     assert_int_equal(pmp_replay_add(pmp_trainer_replay(t), &rows, &trainable, NULL), PMP_OK);
