@@ -96,9 +96,10 @@ static enum pmp_err check_setting(const struct pmp_server *s, const char *key, c
   if (strcmp(key, "critic.lr") == 0 && s->config.label.judge != PMP_JUDGE_CRITIC) {
     return pmp_fail(msg, PMP_EINVALID, "this run has no critic");
   }
+  /* What holds between keys, the tolerance above all; a word ("papers") becomes its number here. */
+  PMP_TRY(pmp_config_check(&next, msg));
   pmp_config_get(&s->config, k, c->old, sizeof c->old);
   pmp_config_get(&next, k, c->value, sizeof c->value);
-  PMP_TRY(pmp_config_check(&next, msg)); /* what holds between keys, the tolerance above all */
   return PMP_OK;
 }
 
@@ -258,6 +259,7 @@ void pmp_control_reload(struct pmp_server *s) {
   enum pmp_err err = pmp_config_load(&next, s->config_path, &msg);
   for (int i = 0; err == PMP_OK && i < s->sets; i++)
     err = pmp_config_assign(&next, s->set[i], &msg);
+  if (err == PMP_OK) err = pmp_config_check(&next, &msg);
   if (err != PMP_OK) {
     pmp_log_write(&s->log, PMP_LOG_ERROR, "PMP-CONFIG-RELOAD", "reason=\"%s\"", msg.text);
     return;

@@ -124,7 +124,10 @@ static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const ch
     pmp_learn_publish(l);
     return PMP_OK;
   }
-  const double v = strtod(value, NULL);
+  char *end = NULL;
+  const double v = strtod(value, &end);
+  if (end == value || *end != '\0')
+    return pmp_fail(msg, PMP_EINVALID, "%s: \"%s\" is not a number", key, value);
   if (strcmp(key, "learner.samples_per_insert") == 0) {
     pmp_limiter_set_spi(l->config.limiter, v, pmp_config_tolerance(l->config.config, v));
     return PMP_OK;

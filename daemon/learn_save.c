@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,9 @@ static char *context_write(struct pmp_learn *l, const struct pmp_replay_stats *r
   pmp_limiter_get(l->config.limiter, &lim);
   struct pmp_trainer_live live;
   pmp_trainer_live_get(l->trainer, &live);
+  const struct pmp_config *config = l->config.config;
+  if (isnan(config->objective.beta) && isnan(config->objective.beta_mean))
+    live.beta[0] = live.beta[1] = -1; /* auto: nobody's choice */
   json_t *root =
       json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:I}}", "format",
                 CONTEXT_FORMAT, "commit", (json_int_t)l->commit, "first_commit",
@@ -254,6 +258,10 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   if (err == PMP_ENOTFOUND) return PMP_OK;
   if (err == PMP_OK) err = context_read(text, c, msg);
   if (err == PMP_OK) err = check_fingerprint(l, &info, msg);
+  struct pmp_trainer_live own;
+  pmp_trainer_live_get(l->trainer, &own);
+  for (int i = 0; i < 2; i++)
+    if (c->live.beta[i] < 0) c->live.beta[i] = own.beta[i]; /* it was auto: the configured one */
   if (err == PMP_OK) err = pmp_trainer_live_set(l->trainer, &c->live, msg);
   free(text);
   if (err != PMP_OK) return err;

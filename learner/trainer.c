@@ -112,8 +112,20 @@ static enum pmp_err check_improvement(const struct pmp_trainer_config *c, struct
   if (strcmp(c->objective, "pmpo") != 0)
     return pmp_fail(msg, PMP_EINVALID, "improvement exact is of the objective pmpo, not \"%.31s\"",
                     c->objective);
+  if (c->judge == PMP_JUDGE_CRITIC || c->replay.sampler != PMP_SAMPLER_ONCE)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "improvement exact counts each outcome once: it needs the sampler \"once\"");
+  if (c->loss.averaging != PMP_AVERAGING_SETS || c->loss.kl != PMP_KL_EXACT || c->loss.kl_by_state)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "improvement exact is of averaging sets and the exact KL of uniform weight");
   struct pmp_improve_config improve = pmp_trainer_improve(c);
-  return pmp_improve_check(&improve, msg);
+  PMP_TRY(pmp_improve_check(&improve, msg));
+  const double least = 1.0 - 2.0 * c->loss.alpha, beta = fmin(improve.beta_mean, improve.beta_cov);
+  if (improve.kind != PMP_IMPROVE_CATEGORICAL && beta >= 0.0 && !(beta > least))
+    return pmp_fail(msg, PMP_EINVALID,
+                    "improvement exact with alpha %g needs every beta above %g (one is %g)",
+                    c->loss.alpha, least, beta);
+  return PMP_OK;
 }
 
 static enum pmp_err check_objective(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
@@ -395,8 +407,8 @@ void pmp_trainer_pack(const struct pmp_trainer *t, uint64_t w[PMP_TRAINER_WORDS]
   w[18] = word_of((double)g->policy_optim.lr);
   w[19] = word_of((double)g->critic_optim.lr);
   w[20] = word_of(g->loss.alpha);
-  w[21] = word_of(g->loss.beta[0]);
-  w[22] = word_of(g->loss.beta[1]);
+  w[21] = word_of(g->beta_auto ? NAN : g->loss.beta[0]); /* auto: nobody's choice */
+  w[22] = word_of(g->beta_auto ? NAN : g->loss.beta[1]);
   w[23] = g->refresh_period;
   w[24] = t->dual_adam.step;
 }
@@ -415,8 +427,9 @@ void pmp_trainer_unpack(struct pmp_trainer *t, const uint64_t w[PMP_TRAINER_WORD
   g->policy_optim.lr = (float)double_of(w[18]);
   g->critic_optim.lr = (float)double_of(w[19]);
   g->loss.alpha = double_of(w[20]);
-  g->loss.beta[0] = double_of(w[21]);
-  g->loss.beta[1] = double_of(w[22]);
+  const double beta[2] = {double_of(w[21]), double_of(w[22])};
+  for (int i = 0; i < 2; i++)
+    if (!isnan(beta[i])) g->loss.beta[i] = beta[i];
   g->refresh_period = (uint32_t)w[23];
   t->dual_adam.step = w[24];
 }

@@ -3,6 +3,8 @@
  * parameters are the head itself. */
 #include "learner/trainer_work.h"
 
+#include <string.h>
+
 /* Natural parameters of a head, in the arena. */
 static double *natural_of(struct pmp_trainer *t, const float *head) {
   const struct pmp_dist *dist = &t->config.policy.dist;
@@ -32,17 +34,39 @@ enum pmp_err pmp_trainer_collect(struct pmp_trainer *t, struct pmp_trainer_work 
   return n > 0 ? pmp_improve_add(&improve, t->improve, ref, n, y, verdict, weight) : PMP_OK;
 }
 
+/* Spreads no smaller than a head can say. */
+static void keep_above_least(const struct pmp_dist *dist, double *natural) {
+  const size_t dim = dist->dim, step = dist->kind == PMP_DIST_GAUSSIAN ? dim + 1 : 1;
+  const double least = (double)dist->std_min * (1.0 + 1e-6);
+  if (dist->kind == PMP_DIST_CATEGORICAL) return;
+  for (size_t i = 0; i < dim; i++) {
+    double *spread = natural + dim + i * step;
+    if (*spread < least) *spread = least;
+  }
+}
+
 bool pmp_trainer_improve_now(struct pmp_trainer *t) {
   if (t->improve_doubles == 0) return false;
   const struct pmp_improve_config improve = pmp_trainer_improve(&t->config);
+  const struct pmp_dist *dist = &t->config.policy.dist;
   const size_t mark = pmp_arena_mark(&t->arena), head_floats = t->floats[PMP_BUFFER_PI];
   double *natural = natural_of(t, t->buffer[PMP_BUFFER_REF]);
+  double *state = pmp_trainer_doubles(t, t->improve_doubles);
   float *head = pmp_trainer_floats(t, head_floats);
-  bool moved = natural != NULL && head != NULL &&
-               pmp_improve_step(&improve, t->improve, natural, NULL) == PMP_OK &&
-               pmp_dist_from_natural(&t->config.policy.dist, 1, natural, head) == PMP_OK &&
-               pmp_trainer_all_finite(head, head_floats);
-  for (size_t i = 0; moved && i < head_floats; i++) t->buffer[PMP_BUFFER_PI][i] = head[i];
+  bool moved = natural != NULL && state != NULL && head != NULL;
+  if (moved) {
+    memcpy(state, t->improve, t->improve_doubles * sizeof *state);
+    moved = pmp_improve_step(&improve, state, natural, NULL) == PMP_OK;
+  }
+  if (moved) {
+    keep_above_least(dist, natural);
+    moved = pmp_dist_from_natural(dist, 1, natural, head) == PMP_OK &&
+            pmp_trainer_all_finite(head, head_floats);
+  }
+  if (moved) {
+    memcpy(t->improve, state, t->improve_doubles * sizeof *state);
+    memcpy(t->buffer[PMP_BUFFER_PI], head, head_floats * sizeof *head);
+  }
   pmp_arena_release(&t->arena, mark);
   return moved;
 }

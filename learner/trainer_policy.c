@@ -54,13 +54,16 @@ static enum pmp_err pass_init(struct pmp_trainer *t, const struct pmp_trainer_wo
   return PMP_OK;
 }
 
-static void drop_rejected(const struct pmp_trainer_work *w, struct pass *p,
-                          struct pmp_step_metrics *m) {
-  for (size_t j = 0; j < w->n; j++) {
+/* Leaves the rejected out: their set is said to be empty, which keeps everything else as it is. In
+ * one pool the denominator stays, and the verdicts go. */
+static void drop_rejected(const struct pmp_trainer *t, const struct pmp_trainer_work *w,
+                          struct pass *p, struct pmp_step_metrics *m) {
+  const bool pool =
+      p->loss.averaging == PMP_AVERAGING_POOL && strcmp(t->objective->name, "pmpo") == 0;
+  for (size_t j = 0; pool && j < w->n; j++) {
     if (w->verdict[j] < 0) w->verdict[j] = 0;
   }
-  /* One pool: its denominator stays, only the rejected terms are left out. */
-  if (p->loss.averaging == PMP_AVERAGING_SETS) p->in.rejected = 0.0;
+  if (!pool) p->in.rejected = 0.0;
   m->skipped_rejected = true;
 }
 
@@ -107,7 +110,7 @@ static enum pmp_err guard_kl(const struct pmp_trainer *t, const struct pmp_train
   if (t->config.guard == PMP_GUARD_PAUSE)
     return pmp_fail(msg, PMP_ENONFINITE, "the mean KL(ref||pi) is %g, above kl_max %g", kl,
                     t->config.kl_max);
-  if (pmp_trainer_has_sets(t) && p->in.rejected > 0.0) drop_rejected(w, p, m);
+  if (pmp_trainer_has_sets(t) && p->in.rejected > 0.0) drop_rejected(t, w, p, m);
   return PMP_OK;
 }
 
@@ -119,7 +122,7 @@ enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t, struct pmp_trainer_
   const size_t duals = t->floats[PMP_BUFFER_DUAL];
   struct pass p;
   PMP_TRY(pass_init(t, w, &p));
-  if (without) drop_rejected(w, &p, m);
+  if (without) drop_rejected(t, w, &p, m);
   PMP_TRY(pmp_policy_forward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.head));
   PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.lp, p.lp_ref,
                            p.kl));

@@ -96,10 +96,11 @@ static enum pmp_err compute_gradients(struct pmp_trainer *t, struct pmp_trainer_
   PMP_TRY(pmp_trainer_judge(t, w, m));
   pmp_trainer_lap(t, w, &t->times.label);
   size_t mark = pmp_arena_mark(&t->arena);
-  if (t->config.improvement == PMP_IMPROVEMENT_EXACT) return pmp_trainer_collect(t, w, m);
+  if (t->config.improvement == PMP_IMPROVEMENT_EXACT)
+    return PMP_OK; /* collected when all is well */
   enum pmp_err err = pmp_trainer_learn_policy(t, w, false, m, msg);
   if (err == PMP_ENONFINITE && t->config.guard == PMP_GUARD_SKIP && !m->skipped_rejected &&
-      m->rejected > 0.0 && pmp_trainer_has_sets(t)) {
+      pmp_trainer_has_sets(t)) {
     pmp_arena_release(&t->arena, mark);
     err = pmp_trainer_learn_policy(t, w, true, m, msg);
   }
@@ -107,7 +108,16 @@ static enum pmp_err compute_gradients(struct pmp_trainer *t, struct pmp_trainer_
   return err;
 }
 
-static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_step_metrics *m) {
+/* A gradient that Adam will take: what it checks itself, of all before the first is applied. */
+static bool usable(const struct pmp_adam_config *config, const float *x, size_t n) {
+  if (config->clip_norm > 0.0F) return pmp_trainer_all_finite(x, n);
+  for (size_t i = 0; i < n; i++)
+    if (!(fabsf(x[i]) < 1.8e19F)) return false;
+  return true;
+}
+
+static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_work *w,
+                                    struct pmp_step_metrics *m) {
   size_t pi = t->floats[PMP_BUFFER_PI], critic = t->floats[PMP_BUFFER_CRITIC];
   size_t dual = t->floats[PMP_BUFFER_DUAL];
   const bool exact = t->config.improvement == PMP_IMPROVEMENT_EXACT;
@@ -116,9 +126,11 @@ static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_step_metri
     if (dual > 0) t->reduce(t->reduce_ctx, t->dual_grad, dual);
     if (!exact) t->reduce(t->reduce_ctx, t->pi_grad, pi);
   }
-  if (!exact &&
-      !(pmp_trainer_all_finite(t->pi_grad, pi) && pmp_trainer_all_finite(t->dual_grad, dual)))
+  if (!usable(&t->config.critic_optim, t->critic_grad, critic) ||
+      !usable(&t->config.dual_optim, t->dual_grad, dual) ||
+      (!exact && !usable(&t->config.policy_optim, t->pi_grad, pi)))
     return PMP_ENONFINITE;
+  if (exact) PMP_TRY(pmp_trainer_collect(t, w, m));
   if (critic > 0)
     PMP_TRY(pmp_adam_step(&t->critic_adam, &t->config.critic_optim, t->buffer[PMP_BUFFER_CRITIC],
                           t->critic_grad, &m->critic_grad_norm));
@@ -190,7 +202,7 @@ enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m,
   mean_row(t, &w, m);
   pmp_trainer_lap(t, &w, &t->times.sample);
   err = compute_gradients(t, &w, m, msg);
-  if (err == PMP_OK) err = apply_gradients(t, m);
+  if (err == PMP_OK) err = apply_gradients(t, &w, m);
   if (err == PMP_ENONFINITE && t->config.guard == PMP_GUARD_SKIP) {
     m->skipped_step = true;
     err = PMP_OK;
@@ -237,7 +249,7 @@ size_t pmp_trainer_scratch(const struct pmp_trainer *t) {
     bytes += pmp_critic_scratch(&t->critic, n, 1) + block(n * c->critic.obs, f) + block(n, f) +
              2 * block(b, f);
   if (c->improvement == PMP_IMPROVEMENT_EXACT)
-    bytes += 2 * block(pmp_dist_natural(&c->policy.dist), g) + block(n * dim, g) + block(n, g) +
-             block(n, 1) + block(head, f);
+    bytes += block(t->improve_doubles, g) + 2 * block(pmp_dist_natural(&c->policy.dist), g) +
+             block(n * dim, g) + block(n, g) + block(n, 1) + block(head, f);
   return bytes + 4096;
 }

@@ -59,9 +59,9 @@ static enum pmp_err read_said(struct said *s, enum pmp_dist_kind kind, json_t *p
 }
 
 /* What policy/dist takes as natural parameters: beyond these its numbers would leave float64. */
-#define SPREAD_RANGE "1e-150 to 1e150"
+#define SPREAD_RANGE "1e-100 to 1e100"
 static bool is_spread(double x) {
-  return x >= 1e-150 && x <= 1e150;
+  return x >= 1e-100 && x <= 1e100;
 }
 
 /* Mean and spread have the same B and D. */

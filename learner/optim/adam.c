@@ -53,6 +53,21 @@ PMP_CLONES static void scale(float *x, size_t n, float by) {
   for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
+#define SQUARE_MAX 1.8e19f /* the square fits float32 */
+
+PMP_CLONES static float largest(const float *x, size_t n) {
+  float lane[LANES] = {0}, most = 0.0f;
+  size_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    for (size_t l = 0; l < LANES; l++) {
+      const float v = fabsf(x[i + l]);
+      lane[l] = v > lane[l] ? v : lane[l];
+    }
+  for (; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+  for (size_t l = 0; l < LANES; l++) most = lane[l] > most ? lane[l] : most;
+  return most;
+}
+
 struct step {
   float beta1, beta2, rest1, rest2; /* rest: 1 - beta */
   float rate;                       /* lr / (1 - beta1^t) */
@@ -83,6 +98,9 @@ enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *con
   if (config->clip_norm > 0.0f && size > (double)config->clip_norm) {
     scale(grad, a->n, (float)((double)config->clip_norm / size));
   }
+
+  /* Its square would be infinite in v for ever, and the parameter would never move again. */
+  if (!(largest(grad, a->n) < SQUARE_MAX)) return PMP_ENONFINITE;
 
   a->step++;
   const double t = (double)a->step, lr = (double)config->lr;

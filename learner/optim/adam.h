@@ -24,7 +24,9 @@ struct pmp_adam {
 PMP_MUST_CHECK enum pmp_err pmp_adam_check(const struct pmp_adam_config *config,
                                            struct pmp_errmsg *msg);
 /* One step in place. grad is scaled in place when clipped. *norm (nullable): global norm before
- * clipping. PMP_ENONFINITE when the norm is not finite: nothing is changed. */
+ * clipping. PMP_ENONFINITE when the norm is not finite, or an entry
+ * (after clipping) is 1.8e19 or more, whose square float32 cannot hold: nothing is changed but
+ * grad's scale. */
 PMP_MUST_CHECK enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config,
                                           float *params, float *grad, double *norm);
 

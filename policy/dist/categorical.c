@@ -14,10 +14,12 @@
 #define BLOCK 1024
 /* Heads of more bins take their exponentials in float32. */
 #define SHORT 256
-/* Of such, how near pi is to ref when float32 no longer tells their log-sum-exps apart: variance
- * and range of the difference of their logits. */
-#define NEAR_VARIANCE 4e-6
-#define NEAR_RANGE 0.02f
+/* Of such, how near pi is to ref when float32 no longer tells their log-sum-exps apart: variance of
+ * the difference of their logits. Below it the row is read again in float64, or, very near and
+ * without a bin apart, the second cumulant says all. */
+#define NEAR_VARIANCE 1e-4
+#define CUMULANT_VARIANCE 4e-6
+#define CUMULANT_RANGE 0.005f
 /* Partial sums, so that a sum is some vectors', added up in fixed order. More than 16, so that gcc
  * vectorises the loops over them before it unrolls them. */
 #define LANES 32
@@ -156,8 +158,8 @@ PMP_INLINE const void *padded(struct tail *t, const void *z, bool wide, size_t n
 }
 
 /* re is NULL: ref is not read; gap: ref's gap is wanted. */
-PMP_INLINE void sweep_row(const void *z, const void *ref, bool wide, uint32_t bins, bool gap,
-                          struct sweep *pi, struct sweep *re) {
+PMP_INLINE void sweep_row(const void *z, const void *ref, bool wide, bool narrow, uint32_t bins,
+                          bool gap, struct sweep *pi, struct sweep *re) {
   struct tail tail[2];
   for (size_t v = 0; v < bins; v += BLOCK) {
     size_t n = bins - v < BLOCK ? bins - v : BLOCK;
@@ -167,7 +169,7 @@ PMP_INLINE void sweep_row(const void *z, const void *ref, bool wide, uint32_t bi
       if (re) q = padded(&tail[1], q, wide, n);
       n = (n + LANES - 1) / LANES * LANES;
     }
-    if (!wide && bins > SHORT) {
+    if (narrow) {
       sweep_long(pi, p, NULL, n);
       if (re && gap)
         sweep_long(re, q, p, n);
@@ -185,12 +187,21 @@ PMP_INLINE void sweep_row(const void *z, const void *ref, bool wide, uint32_t bi
 
 PMP_CLONES static void sweep_f32(const float *z, const float *ref, uint32_t bins, bool gap,
                                  struct sweep *pi, struct sweep *re) {
-  sweep_row(z, ref, false, bins, gap, pi, re);
+  if (bins > SHORT)
+    sweep_row(z, ref, false, true, bins, gap, pi, re);
+  else
+    sweep_row(z, ref, false, false, bins, gap, pi, re);
+}
+
+/* Exponentials in float64, however long the row. */
+PMP_CLONES static void sweep_f32_exact(const float *z, const float *ref, uint32_t bins, bool gap,
+                                       struct sweep *pi, struct sweep *re) {
+  sweep_row(z, ref, false, false, bins, gap, pi, re);
 }
 
 PMP_CLONES static void sweep_f64(const double *z, const double *ref, uint32_t bins, bool gap,
                                  struct sweep *pi, struct sweep *re) {
-  sweep_row(z, ref, true, bins, gap, pi, re);
+  sweep_row(z, ref, true, false, bins, gap, pi, re);
 }
 
 /* One dimension of one condition. */
@@ -327,6 +338,12 @@ static bool is_long(const struct pmp_dist *d, struct pmp_dist_in pi) {
   return pi.f32 && d->bins > SHORT;
 }
 
+/* Of the difference of two rows' logits, under the first. */
+static double variance_of(const struct sweep *s) {
+  const double mean = s->gap / s->sum;
+  return s->square / s->sum - mean * mean;
+}
+
 static enum pmp_err dimension_row(struct dimension *m, struct pmp_dist_in pi,
                                   struct pmp_dist_in ref, struct pmp_dist_out dpi, double *kl) {
   struct sweep one = fresh, two = fresh;
@@ -336,18 +353,27 @@ static enum pmp_err dimension_row(struct dimension *m, struct pmp_dist_in pi,
     sweep_f64(z.f64, zr.f64, m->d->bins, gap, &one, refs ? &two : NULL);
   else
     sweep_f32(z.f32, zr.f32, m->d->bins, gap, &one, refs ? &two : NULL);
+  const double spread = gap ? variance_of(&two) : INFINITY;
+  const bool near = is_long(m->d, pi) && spread < NEAR_VARIANCE;
+  const bool cumulant = near && spread < CUMULANT_VARIANCE &&
+                        two.most - two.least < CUMULANT_RANGE &&
+                        fabs(two.gap) < two.sum; /* far from 0 the variance loses digits */
+  if (near && !cumulant) {
+    one = two = fresh;
+    sweep_f32_exact(z.f32, zr.f32, m->d->bins, gap, &one, &two);
+  }
   /* A logit that is none leaves its trace here. */
   m->lse = one.max + log(one.sum);
   m->ref_lse = refs ? two.max + log(two.sum) : 0;
   if (!isfinite(m->lse) || !isfinite(m->ref_lse)) return PMP_ENONFINITE;
   if (gap) {
     /* sum_v ref_v (ln ref_v - ln pi_v), never below 0 but for rounding */
-    const double mean = two.gap / two.sum, variance = two.square / two.sum - mean * mean;
+    const double mean = two.gap / two.sum;
     double here = pmp_dist_clamp(mean + (m->lse - m->ref_lse));
     if (!isfinite(here)) return PMP_ENONFINITE;
-    if (is_long(m->d, pi) && variance < NEAR_VARIANCE && two.most - two.least < NEAR_RANGE) {
+    if (cumulant) {
       /* The second cumulant then says the KL, and with it the log-sum-exp. */
-      here = pmp_dist_clamp(variance / 2);
+      here = pmp_dist_clamp(spread / 2);
       m->ref_lse = m->lse + mean - here;
     }
     *kl += here;

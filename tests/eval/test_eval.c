@@ -317,7 +317,7 @@ static const char *const errors[][2] = {
     {P G "'pi':{'mean':[[0]],'std':[[1]]},'ref':{'mean':[[0]],'std':[[-1]]},'y':[]}",
      "ref.std[0][0] is -1: it must be above 0"},
     {P G "'pi':{'mean':[[0]],'std':[[1e-200]]}}",
-     "pi.std[0][0] is 1e-200: it must be above 0 (1e-150"},
+     "pi.std[0][0] is 1e-200: it must be above 0 (1e-100"},
     {P G N01 "'verdict':[1]}", "y is missing"},
     {P G N01 "'y':3}", "y is a number where a list belongs"},
     {P G N01 "'y':[[1,2]],'verdict':[1]}", "y[0] has 2 entries and pi has 1 dimensions"},

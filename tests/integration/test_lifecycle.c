@@ -195,6 +195,14 @@ static void sighup_reads_the_live_settings_again(void **state) {
     test_sleep_ms(10);
   }
   assert_true(test_rpc_number(&s.observer, "learner.alpha") == 0.75);
+  assert_true(test_rpc_number(&s.observer, "learner.beta_0") == 0.5); /* nobody touched it */
+  /* A word is its number, whoever says it. */
+  assert_int_equal(test_rpc_control(&s.operator_, PMP_CONTROL_SET, "objective.beta", "0.25"),
+                   PMP_OK);
+  test_rpc_wait_number(&s.observer, "learner.beta_0", 0.25, 5000);
+  assert_int_equal(test_rpc_control(&s.operator_, PMP_CONTROL_SET, "objective.beta", "papers"),
+                   PMP_OK);
+  assert_true(test_rpc_wait_number(&s.observer, "learner.beta_0", 0.5, 5000) == 0.5);
   static const char broken[] = "learner:\n  bath: 64\n";
   test_file_write(s.d.config, broken, sizeof broken - 1);
   test_pmpod_signal(&s.d, SIGHUP);

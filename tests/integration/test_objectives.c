@@ -43,8 +43,8 @@ static void each_objective_trains_and_resumes(void **state) {
       {"objective.kl=bc"},
       {"objective.kl_weight=state"},
       {"label.rule=value"},
-      {"objective.improvement=exact", "policy.covariance=full", "objective.beta_mean=0.5",
-       "objective.beta_std=2"}};
+      {"objective.improvement=exact", "policy.covariance=full", "objective.beta=auto",
+       "learner.sampler=once"}};
   for (size_t i = 0; i < sizeof setting / sizeof setting[0]; i++) {
     struct small_run s;
     uint64_t seq = 0;
@@ -118,6 +118,26 @@ static void beta_follows_the_feedback(void **state) {
   }
 }
 
+/* A run that found its beta itself takes the number that it is given at its next start. */
+static void beta_after_auto_is_the_configured_one(void **state) {
+  (void)state;
+  struct small_run s;
+  uint64_t seq = 0;
+  small_run_init(&s);
+  const int at = s.d.sets;
+  test_pmpod_set(&s.d, "objective.beta=auto");
+  small_run_start(&s);
+  train(&s, &seq, 30);
+  small_run_disconnect(&s);
+  test_pmpod_stop(&s.d);
+  s.d.set[at] = "objective.beta=0.75";
+  test_pmpod_start(&s.d);
+  small_run_connect(&s, 1);
+  assert_true(test_rpc_wait_number(&s.observer, "learner.beta_0", 0.75, 5000) == 0.75);
+  assert_true(test_rpc_number(&s.observer, "learner.steps") >= 30);
+  small_run_fini(&s);
+}
+
 static void what_does_not_go_together_is_refused(void **state) {
   (void)state;
   static const struct {
@@ -146,6 +166,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(each_objective_trains_and_resumes),
                                      cmocka_unit_test(a_runaway_is_noticed),
                                      cmocka_unit_test(beta_follows_the_feedback),
+                                     cmocka_unit_test(beta_after_auto_is_the_configured_one),
                                      cmocka_unit_test(what_does_not_go_together_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,6 +149,21 @@ static void test_nonfinite_changes_nothing(void **state) {
   }
 }
 
+/* What float32 cannot square would freeze its parameter for ever; clipping helps first. */
+static void test_too_large_changes_nothing(void **state) {
+  (void)state;
+  float params[2] = {1.0f, 2.0f}, m[2] = {0.0f}, v[2] = {0.0f}, grad[2] = {1.0f, -2e19f};
+  struct pmp_adam adam = {m, v, 2, 0};
+  struct pmp_adam_config config = usual;
+  config.clip_norm = 0.0f;
+  assert_int_equal(pmp_adam_step(&adam, &config, params, grad, NULL), PMP_ENONFINITE);
+  assert_true(params[0] == 1.0f && params[1] == 2.0f && m[1] == 0.0f && v[1] == 0.0f);
+  assert_int_equal(adam.step, 0);
+  config.clip_norm = 1.0f;
+  assert_int_equal(pmp_adam_step(&adam, &config, params, grad, NULL), PMP_OK);
+  assert_true(params[1] > 2.0f && isfinite(v[1]));
+}
+
 /* A convex bowl with very different curvatures: Adam gets to its bottom. */
 static void test_descends(void **state) {
   (void)state;
@@ -185,10 +200,15 @@ static void test_check(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_golden),    cmocka_unit_test(test_first_step),
-      cmocka_unit_test(test_late_step), cmocka_unit_test(test_norm_and_clip),
-      cmocka_unit_test(test_bits),      cmocka_unit_test(test_nonfinite_changes_nothing),
-      cmocka_unit_test(test_descends),  cmocka_unit_test(test_check),
+      cmocka_unit_test(test_golden),
+      cmocka_unit_test(test_first_step),
+      cmocka_unit_test(test_late_step),
+      cmocka_unit_test(test_norm_and_clip),
+      cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_nonfinite_changes_nothing),
+      cmocka_unit_test(test_too_large_changes_nothing),
+      cmocka_unit_test(test_descends),
+      cmocka_unit_test(test_check),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

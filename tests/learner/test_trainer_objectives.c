@@ -166,13 +166,13 @@ static void test_exact_improvement(void **state) {
 static void test_exact_without_verdicts(void **state) {
   (void)state;
   struct pmp_trainer_config config = exact_world(4, PMP_IMPROVE_PLAIN);
-  config.loss.kl = PMP_KL_BC; /* keeps unlabelled rows */
   config.refresh_period = 1;
   struct pmp_trainer *t = world_open(&config);
   const float act[8] = {0.5F, 1.0F, 0.25F, -1.0F, 0.0F, 2.0F, 1.0F, 1.0F};
   const uint64_t version[4] = {1, 1, 1, 1};
+  const float f[4] = {1.0F, 2.0F, 3.0F, 4.0F}; /* groups of one: top_k says nothing */
   struct pmp_replay_rows rows = {
-      .chunk = 1, .commit = 1, .rows = 4, .act = act, .ref_version = version};
+      .chunk = 1, .commit = 1, .rows = 4, .act = act, .f = f, .ref_version = version};
   struct pmp_step_metrics m;
   uint32_t trainable = 0;
   float before[5];
@@ -284,6 +284,107 @@ static void test_runaway_is_noticed(void **state) {
   }
 }
 
+/* Over kl_max the rejected are left out, and nothing else changes: the KL keeps its weight, with
+ * weights by state too, and boltzmann loses its second set under either averaging. */
+static void test_guard_leaves_the_rest(void **state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    struct pmp_trainer_config config = world_bandit(12);
+    choose(&config, i < 2 ? "pmpo" : "boltzmann");
+    config.loss.kl_by_state = i == 1;
+    config.loss.averaging = i == 3 ? PMP_AVERAGING_POOL : PMP_AVERAGING_SETS;
+    config.guard = PMP_GUARD_SKIP;
+    config.kl_max = 1e-9;
+    config.refresh_period = 0;
+    config.batch = 4;
+    struct pmp_trainer *t = world_open(&config);
+    struct pmp_step_metrics m;
+    world_outcomes(t, 1, false);
+    world_step(t, &m);
+    assert_true(!m.skipped_rejected && m.loss_rejected != 0.0);
+    world_step(t, &m);
+    assert_true(m.skipped_rejected && !m.skipped_step && m.loss_rejected == 0.0);
+    assert_true(m.loss_accepted != 0.0 && m.kl[0] > 1e-9);
+    if (!(fabs(m.loss_kl / (config.loss.beta[0] * m.kl[0]) - 1.0) < 1e-9))
+      fail_msg("case %d: %g of %g", i, m.loss_kl, m.kl[0]);
+    pmp_trainer_close(t);
+  }
+}
+
+/* An outcome so far off that the gradient's square overflows float32 is a step that is not made,
+ * not parameters that never move again. */
+static void test_outlier(void **state) {
+  (void)state;
+  for (int guard = 0; guard < 2; guard++) {
+    struct pmp_trainer_config config = world_bandit(4);
+    config.guard = guard ? PMP_GUARD_SKIP : PMP_GUARD_OFF;
+    config.kl_max = 1e9;
+    config.batch = 1;
+    config.replay.sampler = PMP_SAMPLER_ONCE;
+    struct pmp_trainer *t = world_open(&config);
+    const float act[2] = {1e10F, 0.0F};
+    const int8_t verdict[1] = {1};
+    const struct pmp_replay_rows rows = {
+        .chunk = 1, .commit = 1, .rows = 1, .act = act, .verdict = verdict};
+    struct pmp_step_metrics m;
+    struct pmp_errmsg msg;
+    uint32_t trainable;
+    bool refreshed;
+    float before[4];
+    memcpy(before, pmp_trainer_pi(t), sizeof before);
+    assert_int_equal(pmp_replay_add(pmp_trainer_replay(t), &rows, &trainable, NULL), PMP_OK);
+    assert_int_equal(pmp_trainer_step(t, &m, &refreshed, &msg), guard ? PMP_OK : PMP_ENONFINITE);
+    assert_int_equal(m.skipped_step, guard);
+    assert_memory_equal(before, pmp_trainer_pi(t), sizeof before);
+    if (guard) {
+      world_outcomes(t, 2, true);
+      world_step(t, &m);
+      for (int i = 0; i < 4; i++) assert_true(pmp_trainer_pi(t)[i] != before[i]);
+    }
+    pmp_trainer_close(t);
+  }
+}
+
+/* A spread that would fall to std_min stays there, and the mean still follows. */
+static void test_exact_at_the_least_spread(void **state) {
+  (void)state;
+  for (int full = 0; full < 2; full++) {
+    struct pmp_trainer_config config = exact_world(4, PMP_IMPROVE_PLAIN);
+    config.policy.dist.kind = full ? PMP_DIST_GAUSSIAN : PMP_DIST_DIAG_GAUSSIAN;
+    config.policy.dist.std_min = 0.01F;
+    struct pmp_trainer *t = world_open(&config);
+    struct pmp_step_metrics m;
+    for (uint64_t i = 1; i <= 2500; i++) {
+      world_outcomes(t, i, false);
+      world_step(t, &m);
+      assert_int_equal(m.improved, i % 25 == 0);
+    }
+    float std[WORLD_ACT];
+    assert_int_equal(pmp_dist_moments(&config.policy.dist, 1, pmp_trainer_pi(t), NULL, std),
+                     PMP_OK);
+    assert_true(std[0] >= 0.01F && std[0] < 0.0101F && distance(t) < 0.01);
+    pmp_trainer_close(t);
+  }
+}
+
+static void count_refused(const struct pmp_trainer_config *config) {
+  struct pmp_errmsg msg = {{0}};
+  assert_int_equal(pmp_trainer_check(config, &msg), PMP_EINVALID);
+  assert_non_null(strstr(msg.text, "exact"));
+}
+
+static void test_exact_refusals(void **state) {
+  (void)state;
+  const struct pmp_trainer_config good = exact_world(1, PMP_IMPROVE_PATHS);
+  assert_int_equal(pmp_trainer_check(&good, NULL), PMP_OK);
+  struct pmp_trainer_config c = good;
+  c.replay.sampler = PMP_SAMPLER_UNIFORM, count_refused(&c);
+  c = good, c.loss.averaging = PMP_AVERAGING_POOL, count_refused(&c);
+  c = good, c.loss.kl = PMP_KL_BC, count_refused(&c);
+  c = good, c.loss.alpha = 0.0, count_refused(&c); /* d + beta_mean is -0.5 */
+  c = good, choose(&c, "bc"), count_refused(&c);
+}
+
 /* ---------------------------------------------------------------- resuming */
 
 static void remove_folder(const char *path) {
@@ -358,6 +459,10 @@ int main(void) {
                                      cmocka_unit_test(test_batch_metrics),
                                      cmocka_unit_test(test_unlabelled_rows),
                                      cmocka_unit_test(test_runaway_is_noticed),
+                                     cmocka_unit_test(test_guard_leaves_the_rest),
+                                     cmocka_unit_test(test_outlier),
+                                     cmocka_unit_test(test_exact_at_the_least_spread),
+                                     cmocka_unit_test(test_exact_refusals),
                                      cmocka_unit_test(test_resumed_is_uninterrupted)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
