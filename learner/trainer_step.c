@@ -110,10 +110,10 @@ static enum pmp_err compute_gradients(struct pmp_trainer *t, struct pmp_trainer_
 
 /* A gradient that Adam will take: what it checks itself, of all before the first is applied. */
 static bool usable(const struct pmp_adam_config *config, const float *x, size_t n) {
-  if (config->clip_norm > 0.0F) return pmp_trainer_all_finite(x, n);
-  for (size_t i = 0; i < n; i++)
-    if (!(fabsf(x[i]) < 1.8e19F)) return false;
-  return true;
+  const float most = config->clip_norm > 0.0F ? INFINITY : PMP_ADAM_ENTRY_MAX;
+  unsigned bad = 0;
+  for (size_t i = 0; i < n; i++) bad |= (unsigned)!(fabsf(x[i]) < most);
+  return bad == 0;
 }
 
 static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_work *w,

@@ -3,6 +3,7 @@
 #include "policy/nn/simd.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 /* Sums run in fixed lanes and blocks, so that every instruction set gives the same bits. */
 #define LANES 16
@@ -53,19 +54,11 @@ PMP_CLONES static void scale(float *x, size_t n, float by) {
   for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
-#define SQUARE_MAX 1.8e19f /* the square fits float32 */
-
-PMP_CLONES static float largest(const float *x, size_t n) {
-  float lane[LANES] = {0}, most = 0.0f;
-  size_t i = 0;
-  for (; i + LANES <= n; i += LANES)
-    for (size_t l = 0; l < LANES; l++) {
-      const float v = fabsf(x[i + l]);
-      lane[l] = v > lane[l] ? v : lane[l];
-    }
-  for (; i < n; i++) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-  for (size_t l = 0; l < LANES; l++) most = lane[l] > most ? lane[l] : most;
-  return most;
+/* Is every entry one that float32 can square? */
+static bool squares_fit(const float *x, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (!(fabsf(x[i]) < PMP_ADAM_ENTRY_MAX)) return false;
+  return true;
 }
 
 struct step {
@@ -99,8 +92,11 @@ enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *con
     scale(grad, a->n, (float)((double)config->clip_norm / size));
   }
 
-  /* Its square would be infinite in v for ever, and the parameter would never move again. */
-  if (!(largest(grad, a->n) < SQUARE_MAX)) return PMP_ENONFINITE;
+  /* A square that is infinite would stay in v, and its parameter would never move again. The norm
+   * says at once that there is none. */
+  const bool clipped = config->clip_norm > 0.0f && size > (double)config->clip_norm;
+  const double left = clipped ? (double)config->clip_norm : size;
+  if (!(left < (double)PMP_ADAM_ENTRY_MAX) && !squares_fit(grad, a->n)) return PMP_ENONFINITE;
 
   a->step++;
   const double t = (double)a->step, lr = (double)config->lr;

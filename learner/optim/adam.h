@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PMP_ADAM_ENTRY_MAX 1.8e19f /* entries of a gradient below it have a square in float32 */
+
 struct pmp_adam_config {
   float lr, beta1, beta2, eps; /* > 0; betas in [0,1) */
   float weight_decay;          /* 0: Adam; else decoupled, AdamW */
@@ -25,7 +27,7 @@ PMP_MUST_CHECK enum pmp_err pmp_adam_check(const struct pmp_adam_config *config,
                                            struct pmp_errmsg *msg);
 /* One step in place. grad is scaled in place when clipped. *norm (nullable): global norm before
  * clipping. PMP_ENONFINITE when the norm is not finite, or an entry
- * (after clipping) is 1.8e19 or more, whose square float32 cannot hold: nothing is changed but
+ * (after clipping) is PMP_ADAM_ENTRY_MAX or more: nothing is changed but
  * grad's scale. */
 PMP_MUST_CHECK enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config,
                                           float *params, float *grad, double *norm);
