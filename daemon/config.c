@@ -43,7 +43,10 @@ static enum pmp_err parse_number(const struct pmp_config_key *k, const char *val
   errno = 0;
   const double v = strtod(value, &end);
   if (end == value || *end != '\0' || !isfinite(v)) {
-    return fail_value(k, value, k->nan ? "a number or its word" : "a number", msg);
+    if (k->nan)
+      return pmp_fail(msg, PMP_EINVALID, "%s.%s: \"%s\" is no number, nor one of %s", k->section,
+                      k->key, value, k->nan);
+    return fail_value(k, value, "a number", msg);
   }
   if (v < k->min || v > k->max) {
     return pmp_fail(msg, PMP_EINVALID, "%s.%s: %s is out of range, allowed is %.10g to %.10g",
@@ -366,14 +369,13 @@ double pmp_config_tolerance(const struct pmp_config *c, double samples_per_inser
   return c->learner.tolerance != 0 ? c->learner.tolerance : least_tolerance(c, samples_per_insert);
 }
 
-/* The papers' beta by kind of feedback (v2 Sec. 5). */
-static double beta_of(double alpha) {
+double pmp_config_beta_of(double alpha) {
   return alpha >= 1 ? 0 : alpha <= 0 ? 2 : 0.5;
 }
 
 enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
   PMP_TRY(check_spec(c, msg));
-  if (c->objective.beta == -1) c->objective.beta = beta_of(c->objective.alpha);
+  if (c->objective.beta == -1) c->objective.beta = pmp_config_beta_of(c->objective.alpha);
   const double least = least_tolerance(c, c->learner.samples_per_insert);
   if (c->learner.tolerance != 0 && c->learner.tolerance < least) {
     return pmp_fail(msg, PMP_EINVALID,
@@ -478,7 +480,7 @@ static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *
   const bool split = !isnan(c->objective.beta_mean);
   t->beta_auto = !split && isnan(c->objective.beta);
   const double joint = t->beta_auto              ? 0
-                       : c->objective.beta == -1 ? beta_of(c->objective.alpha)
+                       : c->objective.beta == -1 ? pmp_config_beta_of(c->objective.alpha)
                                                  : c->objective.beta;
   t->loss = (struct pmp_objective_config){
       .alpha = c->objective.alpha,

@@ -150,6 +150,13 @@ PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_er
  * unlimited. */
 double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert);
 
+/* The papers' beta by kind of feedback (v2 Sec. 5). */
+double pmp_config_beta_of(double alpha);
+/* What a person should know of a checked configuration at the start: settings other than the
+ * defaults that this run does not read, a beta below any bound. */
+void pmp_config_remarks(const struct pmp_config *c,
+                        void (*say)(void *ctx, const char *key, const char *remark), void *ctx);
+
 /* A commented YAML file of c's values; markdown: the reference page of docs/. */
 void pmp_config_print(const struct pmp_config *c, FILE *out);
 void pmp_config_print_markdown(FILE *out);

@@ -152,6 +152,7 @@ static const struct {
     M(empty_accepted, "empty_accepted"),
     M(empty_rejected, "empty_rejected"),
     M(temperature, "temperature"),
+    M(informative, "informative"),
     M(grad_norm, "grad_norm"),
     M(critic_loss, "critic_loss"),
     M(critic_grad_norm, "critic_grad_norm"),
@@ -179,6 +180,33 @@ static void gather(struct pmp_learn *l, const struct pmp_step_metrics *m) {
   pthread_mutex_unlock(&l->lock);
 }
 
+/* What the objective misses in rows that give it nothing. */
+static const char *missing(const struct pmp_learn *l) {
+  const struct pmp_objective *o = pmp_objective_find(l->config.config->objective.name);
+  if (o->pairs)
+    return "no pair in any batch: outcomes to compare belong in one group, with f or verdicts of "
+           "both kinds";
+  if (o->needs_f)
+    return "no outcome in any batch has an evaluation (f), which this objective reads";
+  return "no outcome in any batch has a verdict that objective.alpha gives weight to";
+}
+
+/* Says once, in log, events and the state's reason, that steps are made for nothing. */
+static void watch_information(struct pmp_learn *l) {
+  double share = NAN;
+  for (int i = 0; i < PMP_STEP_NUMBERS; i++) {
+    if (strcmp(metric[i].name, "informative") == 0 && l->sum_n[i] > 0)
+      share = l->sum[i] / (double)l->sum_n[i];
+  }
+  if (isnan(share)) return;
+  const bool before = l->uninformed;
+  l->uninformed = share == 0;
+  if (before || !l->uninformed) return;
+  pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-NOTHING", "step=%llu reason=\"%s\"",
+                (unsigned long long)pmp_trainer_steps(l->trainer), missing(l));
+  pmp_learn_event(l, "nothing", "objective", l->config.config->objective.name, missing(l));
+}
+
 static void emit_metrics(struct pmp_learn *l, bool force) {
   const int64_t now = pmp_clock_mono(&l->config.clock);
   const double seconds = (double)(now - l->window_ns) / 1e9;
@@ -190,6 +218,7 @@ static void emit_metrics(struct pmp_learn *l, bool force) {
     pthread_mutex_unlock(&l->lock);
     return;
   }
+  watch_information(l);
   struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_METRICS);
   for (int i = 0; i < PMP_STEP_NUMBERS; i++) {
     if (l->sum_n[i] > 0) add_point(o, l, metric[i].name, l->sum[i] / (double)l->sum_n[i]);
@@ -250,6 +279,7 @@ static void one_step(struct pmp_learn *l) {
     return;
   }
   pmp_learn_mark_complete(l);
+  l->step_ns = pmp_clock_mono(&l->config.clock);
   pmp_limiter_stepped(l->config.limiter, m.rows);
   gather(l, &m);
   pmp_learn_count_trainable(l); /* a sampler that draws once leaves fewer */
@@ -363,22 +393,29 @@ static void settle_open_entry(struct pmp_learn *l) {
   pmp_learn_done(l, done, PMP_OK, NULL);
 }
 
+#define FRESH_NS INT64_C(1000000000) /* a learner that stepped so lately is running */
+
 static void show_state(struct pmp_learn *l, bool stepping) {
   if (l->paused) return; /* said when it began */
   if (stepping) {
     struct pmp_limiter_state lim;
     char text[160] = "";
+    if (l->uninformed) snprintf(text, sizeof text, "%s", missing(l));
     pmp_limiter_get(l->config.limiter, &lim);
-    if (lim.d > 2 * l->config.limiter->tolerance) {
+    if (!l->uninformed && lim.d > 2 * l->config.limiter->tolerance) {
       snprintf(text, sizeof text, "catching up: %.0f steps owed to rows that are there already",
                lim.d / (double)l->config.config->learner.batch);
     }
     pmp_learn_state_set(l, PMP_LEARN_RUNNING, text);
   } else if (atomic_load(&l->complete)) {
-    char text[80];
-    snprintf(text, sizeof text, "complete: run.max_steps (%" PRIu64 ") reached",
-             l->config.config->run.max_steps);
+    char text[240];
+    snprintf(text, sizeof text, "complete: run.max_steps (%" PRIu64 ") reached%s%s",
+             l->config.config->run.max_steps, l->uninformed ? "; " : "",
+             l->uninformed ? missing(l) : "");
     pmp_learn_state_set(l, PMP_LEARN_FINISHED, text);
+  } else if (l->step_ns != 0 && pmp_clock_mono(&l->config.clock) - l->step_ns < FRESH_NS) {
+    /* Between two steps as their rows come in. */
+    pmp_learn_state_set(l, PMP_LEARN_RUNNING, l->uninformed ? missing(l) : "");
   } else {
     struct pmp_limiter_state lim;
     pmp_limiter_get(l->config.limiter, &lim);

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PMP_STEP_NUMBERS 25
+#define PMP_STEP_NUMBERS 26
 
 #define PMP_JUMPS_MAX 64
 
@@ -36,10 +36,11 @@ struct pmp_learn {
   struct pmp_version_jump jump[PMP_JUMPS_MAX]; /* of every resume so far, oldest first */
   uint32_t jumps;
   bool paused, faulted, starved;
+  bool uninformed;                  /* no step of the last window had anything to learn from */
   struct pmp_learn_in *head, *tail; /* entries not applied yet, in order */
   struct pmp_learn_in *open_entry;  /* lockstep: applied, its steps not all done */
   struct pmp_learn_in *stopping;
-  int64_t status_ns, window_ns, save_ns;
+  int64_t status_ns, window_ns, save_ns, step_ns; /* step_ns: of the last step */
   uint64_t window_steps, save_step;
   double sum[PMP_STEP_NUMBERS];
   uint64_t sum_n[PMP_STEP_NUMBERS];

@@ -502,6 +502,11 @@ static void close_handle(uv_handle_t *handle, void *arg) {
   if (!uv_is_closing(handle)) uv_close(handle, NULL);
 }
 
+static void remark(void *ctx, const char *key, const char *text) {
+  struct pmp_server *s = ctx;
+  pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-CONFIG-REMARK", "key=%s note=\"%s\"", key, text);
+}
+
 static void close_parts(struct pmp_server *s) {
   pmp_readers_close(s->reader);
   pmp_learn_close(s->learn);
@@ -545,6 +550,7 @@ int pmp_server_run(const struct pmp_server_options *options) {
     fprintf(stderr, "pmpod: %s\n", msg.text[0] ? msg.text : pmp_err_name(err));
     s->exit_code = err == PMP_EINVALID ? 2 : 1;
   } else {
+    pmp_config_remarks(&s->config, remark, s);
     pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-START", "run=%s id=%s dir=%s desk=%s data=%s",
                   s->config.run.name, s->run_id, s->dir, s->desk.url, s->data.url);
     pmp_server_event(s, "daemon", "start", "{}");

@@ -1,6 +1,7 @@
 #include "experiments/bandit_grid.h"
 
 #include "experiments/grid.h"
+#include "experiments/names.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,46 +9,76 @@
 
 /* ---------------------------------------------------------------- what there is to run */
 
-bool pmp_bandit_listed(const char *list, const char *name) {
-  if (list == NULL) return true;
-  const size_t n = strlen(name);
-  for (const char *at = list;;) {
-    const size_t word = strcspn(at, ",");
-    if (word == n && strncmp(at, name, n) == 0) return true;
-    if (at[word] == '\0') return false;
-    at += word + 1;
+const char *pmp_bandit_function_name(size_t i) {
+  return i < pmp_function_count() ? pmp_function_at((uint32_t)i)->name : NULL;
+}
+
+const char *pmp_bandit_method_name(size_t i) {
+  const struct pmp_bandit_method *m = pmp_bandit_method_at(i);
+  return m != NULL ? m->name : NULL;
+}
+
+static bool take_dim(struct pmp_bandit_grid *g, unsigned long value) {
+  if (value < 1 || value > PMP_BANDIT_RUN_DIM_MAX) return false;
+  for (size_t i = 0; i < g->dims; i++) {
+    if (g->dim[i] == value) return true;
   }
+  if (g->dims == PMP_BANDIT_DIMS_MAX) return false;
+  g->dim[g->dims++] = (uint32_t)value;
+  return true;
 }
 
 static enum pmp_err parse_dims(struct pmp_bandit_grid *g, const char *list,
                                struct pmp_errmsg *msg) {
-  for (const char *at = list;;) {
+  char bad[200] = "";
+  for (const char *at = list;; at++) {
     char *end = NULL;
+    const int word = (int)strcspn(at, ",");
     const unsigned long value = strtoul(at, &end, 10);
-    if (end == at || (*end != ',' && *end != '\0') || value < 1 || value > PMP_BANDIT_RUN_DIM_MAX ||
-        g->dims == PMP_BANDIT_DIMS_MAX)
-      return pmp_fail(msg, PMP_EINVALID, "--dims: \"%.40s\": up to %d numbers from 1 to %d", list,
-                      PMP_BANDIT_DIMS_MAX, PMP_BANDIT_RUN_DIM_MAX);
-    g->dim[g->dims++] = (uint32_t)value;
-    if (*end == '\0') return PMP_OK;
-    at = end + 1;
+    if (at[0] < '0' || at[0] > '9' || end != at + word || !take_dim(g, value))
+      snprintf(bad + strlen(bad), sizeof bad - strlen(bad), "%s\"%.*s\"",
+               bad[0] != '\0' ? ", " : "", word < 40 ? word : 40, at);
+    at += word;
+    if (*at == '\0') break;
   }
+  if (bad[0] == '\0') return PMP_OK;
+  return pmp_fail(msg, PMP_EINVALID, "--dims: not %s: up to %d numbers from 1 to %d", bad,
+                  PMP_BANDIT_DIMS_MAX, PMP_BANDIT_RUN_DIM_MAX);
 }
 
 enum pmp_err pmp_bandit_grid_init(struct pmp_bandit_grid *g, const char *experiment,
                                   const struct pmp_experiment_options *o, struct pmp_errmsg *msg) {
   *g = (struct pmp_bandit_grid){.experiment = experiment, .steps = o->steps};
+  PMP_TRY(pmp_names_check("functions", o->functions, pmp_bandit_function_name, msg));
+  PMP_TRY(pmp_names_check("methods", o->methods, pmp_bandit_method_name, msg));
   for (uint32_t i = 0; i < pmp_function_count(); i++) {
-    if (pmp_bandit_listed(o->functions, pmp_function_at(i)->name))
+    if (pmp_names_listed(o->functions, pmp_function_at(i)->name))
       g->function[g->functions++] = pmp_function_at(i);
   }
-  if (g->functions == 0)
-    return pmp_fail(msg, PMP_EINVALID,
-                    "--functions: \"%.60s\" names none of sphere, rosenbrock, "
-                    "schwefel, cigar, diffpow, elli",
-                    o->functions);
   g->seeds = o->seeds > 0 ? o->seeds : o->quick ? 5 : 10;
   return parse_dims(g, o->dims != NULL ? o->dims : o->quick ? "2" : "2,10", msg);
+}
+
+static void say(char *out, size_t size, const char *before, const char *word) {
+  const size_t used = strlen(out);
+  snprintf(out + used, size - used, "%s%s", before, word);
+}
+
+void pmp_bandit_grid_say(const struct pmp_bandit_grid *g, bool methods, char *out, size_t size) {
+  char number[16];
+  snprintf(out, size, "--seeds %zu", g->seeds);
+  if (g->steps > 0) {
+    snprintf(number, sizeof number, "%u", g->steps);
+    say(out, size, " --steps ", number);
+  }
+  for (size_t i = 0; i < g->dims; i++) {
+    snprintf(number, sizeof number, "%u", g->dim[i]);
+    say(out, size, i > 0 ? "," : " --dims ", number);
+  }
+  for (size_t i = 0; i < g->functions; i++)
+    say(out, size, i > 0 ? "," : " --functions ", g->function[i]->name);
+  for (size_t i = 0; methods && i < g->methods; i++)
+    say(out, size, i > 0 ? "," : " --methods ", g->method[i].name);
 }
 
 static size_t jobs(const struct pmp_bandit_grid *g) {
@@ -60,8 +91,12 @@ void pmp_bandit_grid_fini(struct pmp_bandit_grid *g) {
   g->result = NULL;
 }
 
+uint32_t pmp_bandit_grid_whole(uint32_t dim) {
+  return dim <= 2 ? 5000 : 20000;
+}
+
 uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim) {
-  return g->steps > 0 ? g->steps : dim <= 2 ? 5000 : 20000;
+  return g->steps > 0 ? g->steps : pmp_bandit_grid_whole(dim);
 }
 
 static size_t job_of(const struct pmp_bandit_grid *g, struct pmp_bandit_cell cell, size_t seed) {
@@ -150,7 +185,6 @@ enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g, const struct pmp_rep
                                  struct pmp_errmsg *msg) {
   char path[PMP_REPORT_PATH_MAX];
   pmp_report_path(report, ".jsonl", path);
-  if (g->methods == 0) return pmp_fail(msg, PMP_EINVALID, "--methods names none that there is");
   g->result = calloc(jobs(g), sizeof(json_t *));
   if (g->result == NULL) return pmp_fail(msg, PMP_ENOMEM, "out of memory");
   const struct pmp_grid grid = {.name = g->experiment,

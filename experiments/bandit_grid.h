@@ -25,7 +25,7 @@ struct pmp_bandit_grid {
   uint32_t dim[PMP_BANDIT_DIMS_MAX];
   struct pmp_bandit_method method[PMP_BANDIT_METHODS_MAX];
   size_t functions, dims, methods, seeds;
-  uint32_t steps;  /* 0: pmp_bandit_grid_steps's own */
+  uint32_t steps;  /* 0: pmp_bandit_grid_whole's own */
   json_t **result; /* by job; owned */
 };
 
@@ -34,21 +34,26 @@ struct pmp_bandit_cell {
   size_t function, dim, method;
 };
 
-/* Functions and dimensions of the options, seeds and steps; methods are the caller's to add.
- * PMP_EINVALID with the reason. */
+/* Functions and dimensions of the options, seeds and steps; methods are the caller's to add (their
+ * names are checked). PMP_EINVALID with the reason. */
 PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_init(struct pmp_bandit_grid *g, const char *experiment,
                                                  const struct pmp_experiment_options *o,
                                                  struct pmp_errmsg *msg);
 void pmp_bandit_grid_fini(struct pmp_bandit_grid *g); /* safe on a zeroed struct */
+/* Names for lists on the command line; NULL past the end. */
+const char *pmp_bandit_function_name(size_t i);
+const char *pmp_bandit_method_name(size_t i);
 /* Runs what the folder's NAME.jsonl does not hold yet. */
 PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g,
                                                 const struct pmp_report *report,
                                                 struct pmp_errmsg *msg);
-/* Is `name` in the list (commas between; NULL: everything is)? */
-bool pmp_bandit_listed(const char *list, const char *name);
 /* Of four outcomes each: 5000 in up to 2 dimensions, 20000 in more (the spec's 80,000
  * evaluations). Methods with other groups get as many evaluations. */
+uint32_t pmp_bandit_grid_whole(uint32_t dim);
+/* That, or what the options said. */
 uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim);
+/* "--seeds 10 --steps ..." of all that the grid holds. */
+void pmp_bandit_grid_say(const struct pmp_bandit_grid *g, bool methods, char *out, size_t size);
 
 /* Of the seeds' results: "final", "best", "distance", "std", "skipped", "reached" (evaluations at
  * the first refresh with f(mean) <= PMP_BANDIT_TARGET; infinite: none). */

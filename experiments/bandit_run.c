@@ -26,7 +26,7 @@ static const struct pmp_bandit_method methods[] = {
     {.name = "AR", .title = "PMPO-AR", .objective = "pmpo", .label_k = 2, .loss = PMPO(0.5, 0.5)},
     {.name = "A", .title = "PMPO-A", .objective = "pmpo", .label_k = 2, .loss = PMPO(1.0, 0.0)},
     {.name = "R", .title = "PMPO-R", .objective = "pmpo", .label_k = 2, .loss = PMPO(0.0, 2.0)},
-    {.name = "DPO", .title = "DPO", .objective = "dpo", .label_k = 1, .loss = DPO(0.1)},
+    {.name = "DPO", .title = "DPO, tau 0.1", .objective = "dpo", .label_k = 1, .loss = DPO(0.1)},
     {.name = "DPO-20", .title = "DPO, tau 20", .objective = "dpo", .label_k = 1, .loss = DPO(20.0)},
     {.name = "BW",
      .title = "PMPO best/worst",
@@ -133,6 +133,7 @@ static enum pmp_err make_method(struct pmp_bandit_run *r, struct pmp_errmsg *msg
   if (c->method.paths) {
     struct pmp_improve_groups groups;
     pmp_improve_recommend(PMP_IMPROVE_GAUSSIAN, c->dim, c->method.alpha, &r->improve, &groups);
+    if (c->resolution > 0.0) r->improve.resolution = c->resolution;
     return pmp_improve_check(&r->improve, msg);
   }
   if (c->method.exact) {
@@ -143,7 +144,8 @@ static enum pmp_err make_method(struct pmp_bandit_run *r, struct pmp_errmsg *msg
                                              .beta_mean = c->method.beta_mean,
                                              .beta_cov = c->method.beta_cov,
                                              .eigen_min = 0.1,
-                                             .eigen_max = 4.0};
+                                             .eigen_max = 4.0,
+                                             .resolution = c->resolution};
     return pmp_improve_check(&r->improve, msg);
   }
   r->objective = pmp_objective_find(c->method.objective);
@@ -272,15 +274,27 @@ static bool can_be_drawn(const struct pmp_bandit_run *r) {
   return true;
 }
 
+/* Spreads no smaller than a head can say. */
+static void keep_above_least(struct pmp_bandit_run *r) {
+  const uint32_t d = r->config.dim;
+  const double least = (double)r->config.std_min * (1.0 + 1e-6);
+  double *chol = r->natural + d;
+  for (uint32_t i = 0; i < d; i++) chol[i * d + i] = fmax(chol[i * d + i], least);
+}
+
 /* The closed form over all outcomes of this reference. The policy stays when none of them has the
  * sign that it needs. */
 static enum pmp_err improve(struct pmp_bandit_run *r, struct pmp_errmsg *msg) {
   const struct pmp_dist *dist = &r->policy.spec.dist;
+  const bool floors = r->config.resolution > 0.0;
   const enum pmp_err err = pmp_improve_step(&r->improve, r->state, r->natural, msg);
-  if (err == PMP_EBUSY) return PMP_OK;
+  if (err == PMP_EBUSY || (floors && err != PMP_OK)) return PMP_OK;
   PMP_TRY(err);
-  r->rests = !can_be_drawn(r) || pmp_dist_from_natural(dist, 1, r->natural, r->dhead) != PMP_OK;
-  if (!r->rests) memcpy(r->head, r->dhead, r->policy.head * sizeof *r->head);
+  if (floors) keep_above_least(r);
+  const bool lost = !floors && !can_be_drawn(r);
+  const bool stays = lost || pmp_dist_from_natural(dist, 1, r->natural, r->dhead) != PMP_OK;
+  r->rests = stays && !floors;
+  if (!stays) memcpy(r->head, r->dhead, r->policy.head * sizeof *r->head);
   /* The head is float32, and what outcomes are drawn from: so it is what the next ones are held
    * against. */
   return pmp_dist_to_natural(dist, 1, r->head, r->natural);

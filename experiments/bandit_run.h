@@ -49,6 +49,9 @@ struct pmp_bandit_run_config {
   float init_std;              /* 1 */
   float init_mean_range;       /* 3: the mean starts uniform in [-3, 3] */
   float std_min;               /* added to the spread */
+  /* exact: as pmp_improve_config's; what falls below it or std_min is kept there, as the daemon
+   * does. 0: the run rests where float32 outcomes cannot say a smaller spread. */
+  double resolution;
   uint64_t seed;
 };
 

@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "experiments/bandit_grid.h"
 #include "experiments/grid.h"
+#include "experiments/names.h"
 #include "policy/safetensors.h"
 
 #include <errno.h>
@@ -148,6 +149,11 @@ static void objective_settings(struct command *c, const struct pmp_bandit_method
   if (m->exact) {
     set(c, "policy.covariance=full");
     set(c, "objective.improvement=exact");
+    if (m->paths) {
+      set(c, "objective.improvement_rule=paths");
+      set(c, "objective.beta=auto");
+      return;
+    }
     set(c, "objective.improvement_rule=plain");
     set(c, "objective.beta_mean=%g", m->beta_mean);
     set(c, "objective.beta_std=%g", m->beta_cov);
@@ -185,6 +191,7 @@ static void daemon_command(const struct world *w, struct command *c) {
   set(c, "label.judge=actor");
   set(c, "label.rule=top_k");
   set(c, "label.k=%u", r->accepted);
+  set(c, "label.k_rejected=%u", r->rejected);
   set(c, "optim.lr=%.9g", (double)r->lr);
   set(c, "learner.batch=%u", r->samples);
   set(c, "learner.sampler=once");
@@ -282,18 +289,17 @@ static enum pmp_err configure(struct world *w, struct pmp_errmsg *msg) {
   if (o.dims == NULL) o.dims = "2";
   PMP_TRY(pmp_bandit_grid_init(&g, "bandits", &o, msg));
   for (size_t i = 0; method == NULL && pmp_bandit_method_at(i) != NULL; i++) {
-    if (pmp_bandit_listed(o.methods, pmp_bandit_method_at(i)->name))
+    if (pmp_names_listed(o.methods, pmp_bandit_method_at(i)->name))
       method = pmp_bandit_method_at(i);
   }
-  if (method == NULL) return pmp_fail(msg, PMP_EINVALID, "--methods names none that there is");
-  if (method->paths)
-    return pmp_fail(msg, PMP_EINVALID,
-                    "--end-to-end: a daemon accepts as many outcomes of a group "
-                    "as it rejects, %s does not",
-                    method->name);
-  w->steps = o.steps > 0 ? o.steps : o.quick ? 1000 : pmp_bandit_grid_steps(&g, g.dim[0]);
   pmp_bandit_run_defaults(&w->config, g.function[0], method, g.dim[0], 1);
-  w->config.std_min = 1e-7F; /* daemons take no less than 1e-8 */
+  /* As many evaluations, whatever the groups. */
+  const uint32_t whole = o.quick ? 1000 : pmp_bandit_grid_whole(g.dim[0]);
+  w->steps = o.steps > 0 ? o.steps : (4 * whole + w->config.samples - 1) / w->config.samples;
+  w->config.std_min = 1e-7F;   /* daemons take no less than 1e-8 */
+  w->config.resolution = 1e-6; /* theirs */
+  /* Nor do they accept none of a group; with alpha 0 what is accepted weighs nothing. */
+  if (w->config.accepted == 0) w->config.accepted = 1;
   return PMP_OK;
 }
 

@@ -179,7 +179,7 @@ static void curve_panel(const struct tabular_grid *g, struct cell c, bool both, 
   const struct cell exact = {c.data, last, c.strength};
   if (closed(exact, pi, &msg)) {
     for (uint32_t i = 0; i < data->actions; i++)
-      fprintf(out, ", %.6f with lines lw 1 dt 3 lc rgb \"#333333\" notitle", pi[i]);
+      fprintf(out, ", %.6f with lines lw 2.5 dt (1,8) lc rgb \"#000000\" notitle", pi[i]);
   }
   fputc('\n', out);
 }
@@ -209,7 +209,7 @@ static enum pmp_err curves(const struct tabular_grid *g, const struct pmp_report
       fprintf(out, ", keyentry with lines lw 2 dt %d lc rgb \"%s\" title \"%s π(%s)\"",
               o == 0 ? 2 : 1, colours[i], titles[o], actions[i]);
   }
-  fputs(", keyentry with lines lw 1 dt 3 lc rgb \"#333333\" title \"closed form\"\n", out);
+  fputs(", keyentry with lines lw 2.5 dt (1,8) lc rgb \"#000000\" title \"closed form\"\n", out);
   return pmp_report_draw(r, suffix, out, msg);
 }
 
@@ -422,13 +422,17 @@ static void check_claims(const struct tabular_grid *g, struct pmp_report *r) {
 
 static enum pmp_err report(const struct tabular_grid *g, struct pmp_report *r,
                            struct pmp_errmsg *msg) {
-  pmp_report_text(r, "# ipo-d1-d3\n");
   for (size_t d = 0; d < DATA; d++) table(g, r, d);
   PMP_TRY(curves(g, r, true, msg));
   PMP_TRY(curves(g, r, false, msg));
   PMP_TRY(finals(g, r, msg));
   PMP_TRY(csv(g, r, msg));
-  if (g->steps == STEPS) check_claims(g, r);
+  if (g->steps == STEPS) {
+    check_claims(g, r);
+  } else {
+    pmp_report_text(r, "\n### Claims\n\n");
+    pmp_report_unjudged(r, "18000 steps", "where DPO, IPO and PMPO end");
+  }
   return PMP_OK;
 }
 
@@ -461,7 +465,12 @@ static enum pmp_err run(const struct pmp_experiment_options *o, uint32_t *failed
     return pmp_fail(msg, PMP_EINVALID,
                     "--end-to-end, --functions, --methods and --dims are options of bandits");
   enum pmp_err err = pmp_report_open(&r, o, "ipo-d1-d3", msg);
-  if (err == PMP_OK) err = play_grid(&g, &r, msg);
+  if (err == PMP_OK) {
+    char settings[64];
+    snprintf(settings, sizeof settings, "--seeds %zu --steps %u", g.seeds, g.steps);
+    pmp_report_begin(&r, settings);
+    err = play_grid(&g, &r, msg);
+  }
   if (err == PMP_OK) err = report(&g, &r, msg);
   for (size_t i = 0; g.result != NULL && i < jobs(&g); i++) json_decref(g.result[i]);
   free(g.result);

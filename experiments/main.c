@@ -1,7 +1,9 @@
 /* pmpo-experiment: the papers' experiments, run, drawn and checked. `pmpoctl experiment` is the
  * same. */
+#include "experiments/bandit_grid.h"
 #include "experiments/experiment.h"
 #include "experiments/grid.h"
+#include "experiments/names.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -33,9 +35,20 @@ static void list(FILE *out) {
     fprintf(out, "  %-12s %s\n", pmp_experiment_at(i)->name, pmp_experiment_at(i)->brief);
 }
 
+/* What --functions and --methods take. */
+static void list_names(FILE *out) {
+  char names[256];
+  pmp_names_join(pmp_bandit_function_name, names, sizeof names);
+  fprintf(out, "  functions    %s\n", names);
+  pmp_names_join(pmp_bandit_method_name, names, sizeof names);
+  fprintf(out, "  methods      %s\n", names);
+}
+
 static void usage(FILE *out) {
   fputs("usage: pmpo-experiment NAME [options]\n\n", out);
   list(out);
+  fputc('\n', out);
+  list_names(out);
   fputs(
       "\n"
       "  --quick           few seeds, seconds; ends with 1 when a claim does not hold\n"
@@ -44,14 +57,13 @@ static void usage(FILE *out) {
       "  --threads N       runs at once (one a core)\n"
       "  --out DIR         where results go (experiments-NAME)\n"
       "  --functions LIST  bandits, beta-sweep: only these, with commas between\n"
-      "  --methods LIST    bandits: AR, A, R, DPO, DPO-20, BW, boltzmann, \n"
-      "                    exact-AR, exact-R, paths-AR, paths-R\n"
-      "  --dims LIST       bandits, beta-sweep: dimensions (2,10)\n"
+      "  --methods LIST    bandits: only these\n"
+      "  --dims LIST       bandits, beta-sweep: dimensions, 1 to 64 (2,10)\n"
       "  --end-to-end      bandits: one run through pmpod and pmpo-actor, held against the same\n"
       "                    run in this process\n"
       "  --json            results as one JSON object a line instead of tables\n"
       "  --quiet           no progress on stderr\n"
-      "  --list            the names\n"
+      "  --list            experiments, functions and methods that there are\n"
       "  --help            this text\n"
       "  --version         the version\n"
       "\n"
@@ -125,6 +137,7 @@ static int take(struct pmp_experiment_options *o, int ch) {
     return -1;
   case OPT_LIST:
     list(stdout);
+    list_names(stdout);
     return 0;
   case OPT_VERSION:
     puts("pmpo-experiment " PMP_VERSION);

@@ -15,6 +15,23 @@ extern char **environ;
 
 /* ---------------------------------------------------------------- page and files */
 
+#define SETTINGS "Settings: `"
+
+/* The settings line of the page that is there. */
+static void read_before(struct pmp_report *r) {
+  char path[PMP_REPORT_PATH_MAX], line[sizeof r->before + 32];
+  pmp_report_path(r, ".md", path);
+  FILE *in = fopen(path, "r");
+  while (in != NULL && fgets(line, sizeof line, in) != NULL) {
+    if (strncmp(line, SETTINGS, strlen(SETTINGS)) != 0) continue;
+    char *text = line + strlen(SETTINGS);
+    text[strcspn(text, "`")] = '\0';
+    snprintf(r->before, sizeof r->before, "%.*s", (int)sizeof r->before - 1, text);
+    break;
+  }
+  if (in != NULL) fclose(in);
+}
+
 enum pmp_err pmp_report_open(struct pmp_report *r, const struct pmp_experiment_options *options,
                              const char *name, struct pmp_errmsg *msg) {
   *r = (struct pmp_report){.options = options, .name = name};
@@ -25,7 +42,17 @@ enum pmp_err pmp_report_open(struct pmp_report *r, const struct pmp_experiment_o
     return pmp_fail(msg, PMP_EINVALID, "the folder's name is empty or too long");
   const struct pmp_fs *fs = pmp_fs_real();
   PMP_TRY(fs->make_dir(fs->self, r->folder, msg));
+  read_before(r);
   return pmp_report_file(r, ".md", &r->page, msg);
+}
+
+void pmp_report_begin(struct pmp_report *r, const char *settings) {
+  pmp_report_text(r, "# %s\n\n" SETTINGS "%s`\n", r->name, settings);
+  if (r->before[0] == '\0' || strcmp(r->before, settings) == 0) return;
+  fprintf(stderr,
+          "pmpo-experiment %s: %s held tables, CSV files and figures of %s\n"
+          "  written over with those of %s (runs of both stay in %s.jsonl)\n",
+          r->name, r->folder, r->before, settings, r->name);
 }
 
 enum pmp_err pmp_report_close(struct pmp_report *r, struct pmp_errmsg *msg) {
@@ -90,6 +117,16 @@ void pmp_report_claim(struct pmp_report *r, bool holds, const char *fmt, ...) {
   if (holds) return;
   r->failed++;
   fprintf(stderr, "pmpo-experiment %s: does not hold: %s\n", r->name, said);
+}
+
+void pmp_report_unjudged(struct pmp_report *r, const char *needs, const char *fmt, ...) {
+  char said[512];
+  va_list args;
+  va_start(args, fmt);
+  vsnprintf(said, sizeof said, fmt, args);
+  va_end(args);
+  pmp_report_text(r, "* not judged: %s: needs %s\n", said, needs);
+  pmp_report_json(r, json_pack("{s:s, s:n, s:s}", "claim", said, "holds", "needs", needs));
 }
 
 json_t *pmp_report_number(double value) {

@@ -16,7 +16,8 @@ struct pmp_report {
   const struct pmp_experiment_options *options; /* borrowed */
   const char *name;
   char folder[PMP_REPORT_PATH_MAX];
-  FILE *page; /* NAME.md; owned */
+  FILE *page;       /* NAME.md; owned */
+  char before[768]; /* settings of the page that was there; "": none */
   uint32_t failed;
 };
 
@@ -24,6 +25,9 @@ struct pmp_report {
 PMP_MUST_CHECK enum pmp_err pmp_report_open(struct pmp_report *r,
                                             const struct pmp_experiment_options *options,
                                             const char *name, struct pmp_errmsg *msg);
+/* The page's title and the settings of what is on it. Says on stderr when the folder held tables of
+ * other settings: they are written over, runs are not. */
+void pmp_report_begin(struct pmp_report *r, const char *settings);
 /* Safe on a zeroed struct. PMP_EIO when something did not reach the disk. */
 PMP_MUST_CHECK enum pmp_err pmp_report_close(struct pmp_report *r, struct pmp_errmsg *msg);
 /* FOLDER/NAME SUFFIX ("-runs.csv"). */
@@ -37,6 +41,9 @@ void pmp_report_text(struct pmp_report *r, const char *fmt, ...) PMP_PRINTF(2, 3
 void pmp_report_json(const struct pmp_report *r, json_t *object);
 /* What was claimed, and whether it holds; one that does not is said on stderr too. */
 void pmp_report_claim(struct pmp_report *r, bool holds, const char *fmt, ...) PMP_PRINTF(3, 4);
+/* A claim that these runs cannot judge, and what it would need: counts neither way. */
+void pmp_report_unjudged(struct pmp_report *r, const char *needs, const char *fmt, ...)
+    PMP_PRINTF(3, 4);
 
 /* A figure's script, NAME SUFFIX.gp, begun with terminal and style; `columns` x `rows` panels of
  * `width` x `height` pixels between their axes. The caller writes data blocks and plots, panel by

@@ -119,6 +119,9 @@ static enum pmp_err check_improvement(const struct pmp_trainer_config *c, struct
     return pmp_fail(msg, PMP_EINVALID,
                     "improvement exact is of averaging sets and the exact KL of uniform weight");
   struct pmp_improve_config improve = pmp_trainer_improve(c);
+  if (c->beta_auto && improve.rule == PMP_IMPROVE_PLAIN && improve.kind != PMP_IMPROVE_CATEGORICAL)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "objective.beta: auto goes with improvement_rule paths; plain needs a number");
   PMP_TRY(pmp_improve_check(&improve, msg));
   const double least = 1.0 - 2.0 * c->loss.alpha, beta = fmin(improve.beta_mean, improve.beta_cov);
   if (improve.kind != PMP_IMPROVE_CATEGORICAL && beta >= 0.0 && !(beta > least))
@@ -128,12 +131,20 @@ static enum pmp_err check_improvement(const struct pmp_trainer_config *c, struct
   return PMP_OK;
 }
 
+static enum pmp_err unknown_objective(const char *name, struct pmp_errmsg *msg) {
+  char all[160] = "";
+  const struct pmp_objective *o;
+  for (size_t i = 0, used = 0; (o = pmp_objective_at(i)) != NULL && used < sizeof all; i++)
+    used += (size_t)snprintf(all + used, sizeof all - used, "%s%s", i > 0 ? ", " : "", o->name);
+  return pmp_fail(msg, PMP_EINVALID, "objective.name: there is no \"%.31s\"; there are %s", name,
+                  all);
+}
+
 static enum pmp_err check_objective(const struct pmp_trainer_config *c, struct pmp_errmsg *msg) {
   const struct pmp_objective *objective = memchr(c->objective, 0, sizeof c->objective) != NULL
                                               ? pmp_objective_find(c->objective)
                                               : NULL;
-  if (objective == NULL)
-    return pmp_fail(msg, PMP_EINVALID, "there is no objective \"%.31s\"", c->objective);
+  if (objective == NULL) return unknown_objective(c->objective, msg);
   const struct pmp_dist *dist = &c->policy.dist;
   PMP_TRY(
       pmp_objective_check(objective, &c->loss, pmp_dist_parts(dist), pmp_dist_kl_parts(dist), msg));

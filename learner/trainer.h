@@ -71,6 +71,8 @@ struct pmp_step_metrics {
   double ess_accepted, ess_rejected;     /* effective sample sizes (sum w)^2 / sum w^2 */
   double empty_accepted, empty_rejected; /* 1 when the batch has none of them, else 0 */
   double temperature;                    /* mpo: eta */
+  double informative; /* 1 when the batch had something that the objective learns from (a pair, an
+                         evaluation, a verdict that alpha reads), else 0 */
   double grad_norm, critic_loss, critic_grad_norm, q_mean, staleness, return_n;
   bool skipped_rejected, skipped_step; /* the guard's doing */
   bool improved;                       /* the closed form moved the policy in this step */

@@ -30,6 +30,9 @@ enum pmp_err pmp_trainer_collect(struct pmp_trainer *t, struct pmp_trainer_work 
     weight[n] = w->weight != NULL ? w->weight[j] : 1.0;
     verdict[n++] = w->verdict[j];
   }
+  struct pmp_objective_in in = {.n = n, .verdict = verdict, .weight = weight};
+  pmp_objective_sums(n, verdict, weight, &in.accepted, &in.rejected);
+  m->informative = pmp_trainer_informs(t, &in);
   pmp_trainer_describe(t, 1, t->buffer[PMP_BUFFER_PI], m);
   return n > 0 ? pmp_improve_add(&improve, t->improve, ref, n, y, verdict, weight) : PMP_OK;
 }

@@ -54,6 +54,14 @@ static enum pmp_err pass_init(struct pmp_trainer *t, const struct pmp_trainer_wo
   return PMP_OK;
 }
 
+bool pmp_trainer_informs(const struct pmp_trainer *t, const struct pmp_objective_in *in) {
+  const struct pmp_objective_config *loss = &t->config.loss;
+  if (t->objective->needs_f) return in->judged > 0.0;
+  if (t->objective->pairs) return in->pairs > 0.0;
+  if (strcmp(t->objective->name, "pmpo") != 0 || loss->kl == PMP_KL_BC) return in->outcomes > 0.0;
+  return (loss->alpha > 0.0 && in->accepted > 0.0) || (loss->alpha < 1.0 && in->rejected > 0.0);
+}
+
 /* Leaves the rejected out: their set is said to be empty, which keeps everything else as it is. In
  * one pool the denominator stays, and the verdicts go. */
 static void drop_rejected(const struct pmp_trainer *t, const struct pmp_trainer_work *w,
@@ -122,6 +130,7 @@ enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t, struct pmp_trainer_
   const size_t duals = t->floats[PMP_BUFFER_DUAL];
   struct pass p;
   PMP_TRY(pass_init(t, w, &p));
+  m->informative = pmp_trainer_informs(t, &p.in);
   if (without) drop_rejected(t, w, &p, m);
   PMP_TRY(pmp_policy_forward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.head));
   PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.lp, p.lp_ref,

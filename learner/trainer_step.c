@@ -175,6 +175,7 @@ static void metrics_clear(struct pmp_step_metrics *m) {
                                  .empty_accepted = NAN,
                                  .empty_rejected = NAN,
                                  .temperature = NAN,
+                                 .informative = NAN,
                                  .grad_norm = NAN,
                                  .critic_loss = NAN,
                                  .critic_grad_norm = NAN,

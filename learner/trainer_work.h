@@ -47,6 +47,8 @@ PMP_MUST_CHECK enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t,
                                                      struct pmp_errmsg *msg);
 /* The objective has a set of rejected that a step can leave out (pmpo, boltzmann). */
 bool pmp_trainer_has_sets(const struct pmp_trainer *t);
+/* Is there anything in the batch that the objective learns from? Reads the denominators. */
+bool pmp_trainer_informs(const struct pmp_trainer *t, const struct pmp_objective_in *in);
 /* Mean entropy and std of b heads. */
 void pmp_trainer_describe(struct pmp_trainer *t, size_t b, const float *head,
                           struct pmp_step_metrics *m);

@@ -1,5 +1,6 @@
 /* pmpo-eval: objectives and their gradients for numbers from a file or a pipe. */
 #include "clients/pmpo-eval/line.h"
+#include "clients/pmpo-eval/request.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -14,24 +15,32 @@ struct options {
 };
 
 static void help(FILE *out) {
+  fputs("usage: pmpo-eval [--verbose] [--strict] [FILE...]\n"
+        "The loss, its parts and its gradients for numbers that you have: reads one JSON object a\n"
+        "line (standard input without FILE, or for -), writes one a line, in float64.\n\n"
+        "  in   {\"objective\": \"",
+        out);
+  for (size_t i = 0; pmp_eval_objective(i) != NULL; i++)
+    fprintf(out, "%s%s", i == 0 ? "" : "|", pmp_eval_objective(i));
   fputs(
-      "usage: pmpo-eval [--verbose] [--strict] [FILE...]\n"
-      "The loss, its parts and its gradients for numbers that you have: reads one JSON object a\n"
-      "line (standard input without FILE, or for -), writes one a line, in float64.\n\n"
-      "  in   {\"objective\": \"pmpo|boltzmann|dpo|ipo|bc\",\n"
+      "\",\n"
       "        \"policy\": \"diag_gaussian|gaussian|categorical\",\n"
       "        \"pi\": {\"mean\": [[..]], \"std\": [[..]]} or {\"mean\": .., \"chol\": [[[..]]]} "
       "or\n"
       "              {\"logits\": [[[..]]]}, \"ref\": the same,\n"
       "        \"y\": [[..]], \"x\": [row of pi of each y], \"verdict\": [1, -1 or 0 a y],\n"
-      "        \"weight\": [..], \"f\": [..], \"alpha\": 0.5, \"beta\": 0.5, \"tau\": 0.1,\n"
-      "        \"averaging\": \"sets|pool\"}\n"
-      "  out  {\"loss\": .., \"policy_term\": .., \"kl\": .., \"grad\": {as pi}}\n"
+      "        \"weight\": [..], \"f\": [..], \"id\": anything, comes back,\n"
+      "        \"alpha\": 0.5, \"beta\": 0.5 or \"beta_mean\": .., \"beta_std\": ..,\n"
+      "        \"parts\": \"joint|split\", \"averaging\": \"sets|pool\", \"kl\": \"exact|bc\",\n"
+      "        \"kl_weight\": \"uniform|state\", \"eta\": 1, \"tau\": 0.1, \"pairs\": 1}\n"
+      "  out  {\"loss\": .., \"policy_term\": .., \"kl\": .., \"grad\": {as pi}, \"id\": ..}\n"
       "       or {\"error\": what, where, what would be right}\n\n"
       "  -v, --verbose  also log_pi, log_ref and c (dL/dlog_pi) of each y, and kl_margin\n"
       "  -s, --strict   exit status 1 when a line was in error\n"
       "  -h, --help     this; the manual page says all fields and has examples\n"
       "      --version\n\n"
+      "Settings that the objective does not read are checked and left alone. mpo is not here: its\n"
+      "temperature and multipliers belong to a run.\n\n"
       "Exit codes: 0 every line was answered (an error is an answer), 1 a file could not be read\n"
       "or the answers not be written, or --strict, 2 the command line.\n",
       out);

@@ -21,22 +21,23 @@ static const enum pmp_dist_kind kinds[] = {PMP_DIST_DIAG_GAUSSIAN, PMP_DIST_GAUS
 
 /* ---- the objective and its settings ---- */
 
-/* Objectives with variables of their own beside the policy are not for a single line. */
+const char *pmp_eval_objective(size_t i) {
+  const struct pmp_objective *o;
+  for (size_t at = 0; (o = pmp_objective_at(at)) != NULL; at++) {
+    if (o->duals == NULL && i-- == 0) return o->name;
+  }
+  return NULL;
+}
+
 static enum pmp_err read_objective(struct pmp_eval_request *q, json_t *line,
                                    struct pmp_errmsg *msg) {
   const char *names[OBJECTIVES_MAX + 1] = {NULL};
-  const struct pmp_objective *found[OBJECTIVES_MAX];
-  size_t count = 0;
-  for (size_t i = 0; count < OBJECTIVES_MAX && pmp_objective_at(i) != NULL; i++) {
-    if (pmp_objective_at(i)->duals != NULL) continue;
-    found[count] = pmp_objective_at(i);
-    names[count++] = pmp_objective_at(i)->name;
-  }
+  for (size_t i = 0; i < OBJECTIVES_MAX; i++) names[i] = pmp_eval_objective(i);
   int which = -1;
   PMP_TRY(pmp_field_word(line, "objective", names, &which, msg));
   if (which < 0)
     return pmp_fail(msg, PMP_EINVALID, "objective is missing: say pmpo, dpo, ipo, ...");
-  q->objective = found[which];
+  q->objective = pmp_objective_find(names[which]);
   which = -1;
   PMP_TRY(pmp_field_word(line, "policy", policies, &which, msg));
   if (which < 0)
@@ -59,9 +60,6 @@ static enum pmp_err read_words(struct pmp_eval_request *q, json_t *line, struct 
   q->config.averaging = averaging == 0 ? PMP_AVERAGING_SETS : PMP_AVERAGING_POOL;
   q->config.kl = kl == 0 ? PMP_KL_EXACT : PMP_KL_BC;
   q->config.kl_by_state = weight == 1;
-  if (weight == 1 && strcmp(q->objective->name, "pmpo") != 0)
-    return pmp_fail(msg, PMP_EINVALID, "kl_weight \"state\" is for pmpo, not %s",
-                    q->objective->name);
   /* Two weights on the KL select the split loss, as in the daemon's configuration. */
   const bool two = pmp_field(line, "beta_mean") != NULL || pmp_field(line, "beta_std") != NULL;
   if (two && part == 0)
@@ -180,7 +178,7 @@ static enum pmp_err check_needs(const struct pmp_eval_request *q, json_t *line,
                                 struct pmp_errmsg *msg) {
   const char *name = q->objective->name;
   const bool verdict = pmp_field(line, "verdict") != NULL;
-  const bool pairs = strcmp(name, "dpo") == 0 || strcmp(name, "ipo") == 0;
+  const bool pairs = q->objective->pairs;
   const bool pmpo = strcmp(name, "pmpo") == 0;
   const bool weighs_kl = pmpo || strcmp(name, "boltzmann") == 0;
   const bool beta = q->config.beta[0] > 0.0 || (q->dist.split && q->config.beta[1] > 0.0);

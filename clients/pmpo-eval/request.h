@@ -30,6 +30,9 @@ struct pmp_eval_request {
   size_t *given;   /* (N) owned; outcome j was the given[j]-th of the line */
 };
 
+/* The i-th objective that a line may ask for, NULL past the end. Those with variables of their own
+ * beside the policy (mpo) are not among them: what they answer depends on where a run stands. */
+const char *pmp_eval_objective(size_t i);
 /* `line` is borrowed. PMP_EINVALID, PMP_ENOMEM. `q` needs no init, and no fini after a failure. */
 PMP_MUST_CHECK enum pmp_err pmp_eval_request_read(struct pmp_eval_request *q, json_t *line,
                                                   struct pmp_errmsg *msg);

@@ -36,8 +36,10 @@ static int run_experiment(struct pmp_ctl *ctl, int argc, char **argv) {
 
 const struct pmp_command pmp_command_experiment = {
     "experiment",
-    "experiment NAME [--quick] [--seeds N] [--steps N] [--threads N] [--out DIR] [--end-to-end] "
-    "[--json]",
+    "experiment NAME [--quick] [--seeds N] [--steps N] [--threads N] [--out DIR] [--functions "
+    "LIST] "
+    "[--methods LIST] [--dims LIST] [--end-to-end] [--json] [--quiet] | --list | --help | "
+    "--version",
     "run one of the papers' experiments (no daemon needed)",
     "  bandits           six functions, every method, 2 and 10 dimensions (PMPO Fig. 1)\n"
     "  beta-sweep        the weight of the KL from 0 to 2 for A, R and AR\n"
@@ -48,15 +50,23 @@ const struct pmp_command pmp_command_experiment = {
     "  --steps N         learner steps of a run (the papers')\n"
     "  --threads N       runs at once (one a core)\n"
     "  --out DIR         where tables, CSV and figures go (experiments-NAME)\n"
-    "  --functions LIST  bandits, beta-sweep: only these, with commas between\n"
-    "  --methods LIST    bandits: only these\n"
-    "  --dims LIST       bandits, beta-sweep: dimensions (2,10)\n"
-    "  --end-to-end      bandits: one run through pmpod and pmpo-actor against the same run here\n"
+    "  --functions LIST  bandits, beta-sweep: only these, with commas between: sphere, "
+    "rosenbrock,\n"
+    "                    schwefel, cigar, diffpow, elli\n"
+    "  --methods LIST    bandits: only these: AR, A, R, DPO, DPO-20, BW, boltzmann, exact-AR,\n"
+    "                    exact-R, paths-AR, paths-R\n"
+    "  --dims LIST       bandits, beta-sweep: dimensions, 1 to 64 (2,10)\n"
+    "  --end-to-end      bandits: one run (the first of each list) through pmpod and pmpo-actor\n"
+    "                    against the same run here\n"
     "  --json            one JSON object a line instead of tables\n"
     "  --quiet           no progress\n"
-    "  --list            the names\n"
+    "  --list            experiments, functions and methods that there are\n"
+    "  --help            what " PROGRAM " says of itself\n"
+    "  --version         its version\n"
     "\n"
-    "A grid that was stopped goes on where it was with the same command.\n"
+    "A grid that was stopped goes on where it was with the same command. A claim that needs more\n"
+    "seeds, or other steps or methods, is shown as not judged. Exit codes: 0; 1 a claim does not\n"
+    "hold, or something failed; 2 usage; 130 stopped.\n"
     "\n"
     "  pmpoctl experiment bandits --quick\n"
     "  pmpoctl experiment bandits --end-to-end --functions sphere --methods AR --dims 2\n",

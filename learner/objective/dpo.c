@@ -22,6 +22,7 @@ const struct pmp_objective pmp_objective_dpo = {
     .needs_lp = true,
     .needs_lp_ref = true,
     .joint_only = true,
+    .pairs = true,
     .sums = pmp_objective_pairs_sums,
     .eval = eval,
     .check = pmp_objective_pairs_check,

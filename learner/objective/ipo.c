@@ -19,6 +19,7 @@ const struct pmp_objective pmp_objective_ipo = {
     .needs_lp = true,
     .needs_lp_ref = true,
     .joint_only = true,
+    .pairs = true,
     .sums = pmp_objective_pairs_sums,
     .eval = eval,
     .check = pmp_objective_pairs_check,

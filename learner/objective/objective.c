@@ -5,10 +5,17 @@
 #include <math.h>
 #include <string.h>
 
+/* One row a line; a new one goes to the end. */
+/* clang-format off */
 static const struct pmp_objective *const table[] = {
-    &pmp_objective_pmpo, &pmp_objective_boltzmann, &pmp_objective_mpo,
-    &pmp_objective_dpo,  &pmp_objective_ipo,       &pmp_objective_bc,
+    &pmp_objective_pmpo,
+    &pmp_objective_boltzmann,
+    &pmp_objective_mpo,
+    &pmp_objective_dpo,
+    &pmp_objective_ipo,
+    &pmp_objective_bc,
 };
+/* clang-format on */
 
 #define TABLE_COUNT (sizeof table / sizeof table[0])
 
@@ -35,7 +42,7 @@ enum pmp_err pmp_objective_check(const struct pmp_objective *objective,
   }
   if (objective->joint_only && parts != 1) {
     return pmp_fail(msg, PMP_EINVALID,
-                    "%s compares whole likelihoods: it cannot take mean and spread apart",
+                    "%s compares whole likelihoods: beta_mean and beta_std must be left at joint",
                     objective->name);
   }
   if (objective->check == NULL) return PMP_OK;

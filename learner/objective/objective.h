@@ -99,6 +99,9 @@ struct pmp_objective {
   bool needs_lp_ref;   /* lp_ref is read */
   bool needs_f;        /* f is read and must be there */
   bool joint_only;     /* P must be 1 */
+  bool pairs;          /* learns from pairs of outcomes of one condition (pairs.h): reads lp_ref,
+                          tau and pairs, and f or the verdicts; callers that have all of a batch
+                          may refuse conditions without a pair */
   /* Writes this batch's own share of every denominator into `in`; shares of micro-batches and of
    * several learners are added up before eval. Reads n, b, verdict, weight, f and x_of_y. */
   void (*sums)(const struct pmp_objective_config *config, struct pmp_objective_in *in);

@@ -151,10 +151,10 @@ static enum pmp_err check(const struct pmp_objective_config *config, uint32_t pa
   }
   if (config->kl_by_state && config->averaging != PMP_AVERAGING_SETS) {
     return pmp_fail(msg, PMP_EINVALID,
-                    "a KL weight by state takes its means per condition: averaging must be sets");
+                    "kl_weight state takes its means per condition: it needs averaging sets");
   }
   if (config->kl_by_state && config->kl != PMP_KL_EXACT) {
-    return pmp_fail(msg, PMP_EINVALID, "a KL weight by state needs the exact KL");
+    return pmp_fail(msg, PMP_EINVALID, "kl_weight state needs kl exact");
   }
   return PMP_OK;
 }

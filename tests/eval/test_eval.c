@@ -121,9 +121,11 @@ static void test_pairs(void **state) {
   EXPECT("{'objective':'ipo','tau':0.5," TABLE_REF "'y':[[0],[0],[1]],'f':[3,1,-2],"
          "'verdict':[-1,1,1]}",
          1, 1, 0, -2, 2);
-  /* Two rows: the mean over conditions. alpha, beta and averaging are not read. */
+  /* Two rows: the mean over conditions. What dpo does not read changes nothing, alone or in a
+   * combination that pmpo refuses. */
   EXPECT(
-      "{'objective':'dpo','tau':1,'alpha':0.1,'beta':7,'averaging':'pool','policy':'categorical',"
+      "{'objective':'dpo','tau':1,'alpha':0.1,'beta':7,'averaging':'pool','kl_weight':'state',"
+      "'kl':'bc','eta':3,'policy':'categorical',"
       "'pi':{'logits':[[[0,0]],[[0,0]]]},'ref':{'logits':[[[0,0]],[[0,1.09861228866810969140]]]},"
       "'y':[[0],[1],[1],[0]],'x':[0,1,0,1],'verdict':[1,-1,-1,1]}",
       (LN2 + log(4.0 / 3.0)) / 2, (LN2 + log(4.0 / 3.0)) / 2, (0.75 * LN3 - LN2) / 2, -0.25, 0.25,
@@ -139,6 +141,10 @@ static void test_clone_and_boltzmann(void **state) {
   EXPECT("{'objective':'boltzmann','alpha':1,'beta':0,'eta':1," TABLE "'y':[[0],[1]],"
          "'f':[1.09861228866810969140,0]}",
          LN2, LN2, NAN, -0.25, 0.25);
+  /* Nor does boltzmann read what pmpo alone does. */
+  EXPECT("{'objective':'boltzmann','alpha':1,'beta':2,'averaging':'pool','kl_weight':'state',"
+         "'tau':7,'pairs':2," TABLE_REF "'y':[[0],[1]],'f':[1.09861228866810969140,0]}",
+         LN2, LN2, 0, -0.25, 0.25);
   /* KL by cloning: beta times - mean log pi over all outcomes. */
   EXPECT("{'objective':'pmpo','alpha':1,'beta':2,'kl':'bc'," TABLE
          "'y':[[0],[1],[1]],'verdict':[1,0,0]}",
@@ -262,7 +268,7 @@ static const char *const errors[][2] = {
     {"{'alpha':NaN}", "JSON has no NaN"},
     {"{'alpha':1e999}", "real number overflow"},
     {"{}", "objective is missing"},
-    {"{'objective':'pmp'}", "objective is \"pmp\": it must be pmpo"},
+    {"{'objective':'pmp'}", "objective is \"pmp\": it must be "},
     {"{'objective':3}", "objective is a number: it must be"},
     {"{'objective':'pmpo'}", "policy is missing"},
     {P "'policy':'tabular'}", "it must be diag_gaussian, gaussian or categorical"},
@@ -277,9 +283,9 @@ static const char *const errors[][2] = {
     {P C "'averaging':'mean'}", "averaging is \"mean\": it must be sets or pool"},
     {P C "'kl':'sampled'}", "it must be exact or bc"},
     {P C "'kl_weight':'x'}", "it must be uniform or state"},
-    {P C "'kl_weight':'state','averaging':'pool'}", "averaging must be sets"},
-    {P C "'kl_weight':'state','kl':'bc'}", "needs the exact KL"},
-    {D C "'kl_weight':'state'}", "kl_weight \"state\" is for pmpo, not dpo"},
+    {P C "'kl_weight':'state','averaging':'pool'}", "it needs averaging sets"},
+    {P C "'kl_weight':'state','kl':'bc'}", "needs kl exact"},
+    {D C "'kl_weight':'X'}", "it must be uniform or state"},
     {P C "'pairs':3}", "pairs is 3: it must be 1 or 2"},
     {P C "'pairs':1.5}", "pairs is 1.5: it must be 1 or 2"},
     {P G "'beta':1,'beta_mean':1,'beta_std':1}", "beta is given beside"},

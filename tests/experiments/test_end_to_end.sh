@@ -6,7 +6,7 @@ work=$(mktemp -d) || exit 1
 daemon=''
 trap '[ -z "$daemon" ] || kill "$daemon" 2>/dev/null; wait; rm -rf "$work"' EXIT
 bad=0
-for case in "sphere AR 2" "rosenbrock exact-AR 3" "elli DPO 2"; do
+for case in "sphere AR 2" "rosenbrock exact-AR 3" "elli DPO 2" "cigar paths-AR 3" "sphere paths-R 2"; do
   # shellcheck disable=SC2086
   set -- $case
   "$PMP_BIN/pmpoctl" experiment bandits --end-to-end --steps 400 --functions "$1" --methods "$2" --dims "$3" --out "$work" >"$work/out" 2>"$work/err"

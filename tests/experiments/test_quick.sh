@@ -22,14 +22,14 @@ is_png() { [ "$(head -c 4 "$1" | tail -c 3)" = PNG ] || no "$1 is no picture"; }
 
 quick=(--quick)
 # Sanitizers take ten times as long.
-case ${PMP_FLAVOUR:-release} in asan | tsan) quick+=(--seeds 1 --functions sphere,cigar) ;; esac
+case ${PMP_FLAVOUR:-release} in asan | tsan) quick+=(--functions sphere,cigar) ;; esac
 
 expect 0 bandits "${quick[@]}" --out "$work/a"
 has 'PMPO-AR'
 has 'holds: PMPO-AR, sphere, 2-D'
 expect 0 beta-sweep "${quick[@]}" --out "$work/a"
 has 'holds: 2-D: R runs away'
-expect 0 ipo-d1-d3 --quick --out "$work/a" ${quick[2]+--seeds 1}
+expect 0 ipo-d1-d3 --quick --out "$work/a" ${quick[1]+--seeds 1}
 has "holds: DPO on D1 is greedy"
 has "holds: IPO on D3' is within"
 for figure in bandits-2d beta-sweep-2d ipo-d1-d3-curves ipo-d1-d3-curves-pmpo ipo-d1-d3-final; do is_png "$work/a/$figure.png"; done
@@ -57,7 +57,32 @@ python3 -c 'import json, sys; [json.loads(l) for l in open(sys.argv[1])]' "$work
 mkdir "$work/d" && sed 's/"final":[-0-9.e+]*/"final":1e9/' "$work/a/bandits.jsonl" >"$work/d/bandits.jsonl"
 expect 1 bandits "${quick[@]}" --out "$work/d"
 has 'does not hold: AR learns' err
+has 'does not hold: PMPO-AR, sphere, 2-D' err
 
+# What few seeds, few steps or one method cannot judge is said, and is no failure.
+expect 0 bandits --functions sphere,cigar --dims 2 --seeds 2 --methods AR,A --out "$work/f"
+has 'not judged: AR learns on 2 functions in 2-D: needs 5 seeds'
+has 'not judged: DPO with tau 20 .* needs the methods AR and DPO-20'
+has 'not judged: what is claimed of methods left out: R, DPO-20, BW, exact-AR'
+has 'holds: PMPO-AR, sphere, 2-D: worst of 2 seeds'
+grep -q 'Evaluations until' "$work/out" && no "a table of who got there, and nobody did"
+[ ! -s "$work/err" ] || ! grep -q 'written over' "$work/err" || no "a new folder is said to be written over"
+expect 0 bandits --functions sphere --dims 2 --steps 100 --methods AR --out "$work/f"
+has 'not judged: PMPO-AR, sphere, 2-D: worst <= 2e-03: needs 5000 steps'
+has 'held tables, CSV files and figures of --seeds 2 --dims 2 --functions sphere,cigar --methods AR,A$' err
+expect 0 bandits --functions sphere --dims 2 --steps 100 --methods AR --out "$work/f"
+grep -q 'written over' "$work/err" && no "the same settings are said to be others"
+
+expect 2 bandits --functions sphere,foo,,bar
+has '--functions: there is no "foo", "", "bar"; there are sphere, rosenbrock, schwefel, cigar, diffpow, elli' err
+expect 2 bandits --methods AR,XX
+has '--methods: there is no "XX"; there are AR, A, R, DPO,' err
+expect 2 bandits --end-to-end --methods AR,XX
+has '"XX"' err
+expect 2 beta-sweep --functions foo,sphere
+has 'there is no "foo"' err
+expect 2 bandits --dims 2,x,65,3x
+has '--dims: not "x", "65", "3x"' err
 expect 2 bandits --functions nothing
 expect 2 bandits --dims 0
 expect 2 bandits --methods nothing --out "$work/e"
@@ -66,4 +91,6 @@ expect 2 bandits --seeds x
 expect 2 ipo-d1-d3 --end-to-end
 expect 0 --list
 has ipo-d1-d3
+has rosenbrock
+has paths-AR
 exit $bad

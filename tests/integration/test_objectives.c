@@ -138,15 +138,40 @@ static void beta_after_auto_is_the_configured_one(void **state) {
   small_run_fini(&s);
 }
 
+/* Steps for nothing are not silent: rows of one group each give dpo no pair. */
+static void nothing_to_learn_from_is_said(void **state) {
+  (void)state;
+  struct small_run s;
+  small_run_init(&s);
+  test_pmpod_set(&s.d, "objective.name=dpo");
+  test_pmpod_set(&s.d, "objective.alpha=0.3"); /* which dpo does not read */
+  small_run_start(&s);
+  struct test_outcomes o;
+  test_outcomes_draw(&o, 5, ROWS);
+  for (uint32_t i = 0; i < ROWS; i++) o.group[i] = i;
+  struct pmp_chunk c = test_outcomes_chunk(&o, false, true);
+  c.groups = ROWS;
+  assert_int_equal(test_rpc_append_wait(&s.actor, 1, &c, NULL, 0, 10000), PMP_OK);
+  test_rpc_wait_number(&s.observer, "learner.steps", 2, 10000);
+  test_sleep_ms(200);
+  size_t size;
+  char *log = test_file_read(s.d.log, &size);
+  assert_non_null(strstr(log, "PMP-LEARN-NOTHING"));
+  assert_non_null(strstr(log, "no pair in any batch"));
+  assert_non_null(strstr(log, "PMP-CONFIG-REMARK key=objective.alpha"));
+  free(log);
+  small_run_fini(&s);
+}
+
 static void what_does_not_go_together_is_refused(void **state) {
   (void)state;
   static const struct {
     const char *set[3], *say;
   } bad[] = {{{"objective.name=dpo", "objective.beta_mean=1", "objective.beta_std=1"}, "dpo"},
-             {{"objective.name=mpos"}, "mpos"},
+             {{"objective.name=mpos"}, "boltzmann, mpo"},
              {{"objective.improvement=exact", "objective.name=bc"}, "exact"},
              {{"objective.improvement=exact", "spec.observation=[3]"}, "network"},
-             {{"objective.kl_weight=state", "objective.kl=bc"}, "KL"},
+             {{"objective.kl_weight=state", "objective.kl=bc"}, "kl_weight"},
              {{"label.judge=people", "objective.name=boltzmann"}, "people"},
              {{"policy.covariance=full", "spec.action_dim=300"}, "256"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -167,6 +192,7 @@ int main(void) {
                                      cmocka_unit_test(a_runaway_is_noticed),
                                      cmocka_unit_test(beta_follows_the_feedback),
                                      cmocka_unit_test(beta_after_auto_is_the_configured_one),
+                                     cmocka_unit_test(nothing_to_learn_from_is_said),
                                      cmocka_unit_test(what_does_not_go_together_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
