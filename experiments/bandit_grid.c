@@ -75,8 +75,10 @@ void pmp_bandit_grid_say(const struct pmp_bandit_grid *g, bool methods, char *ou
     snprintf(number, sizeof number, "%u", g->dim[i]);
     say(out, size, i > 0 ? "," : " --dims ", number);
   }
-  for (size_t i = 0; i < g->functions; i++)
+  for (size_t i = 0; g->functions < pmp_function_count() && i < g->functions; i++)
     say(out, size, i > 0 ? "," : " --functions ", g->function[i]->name);
+  /* Fewer than the table has. */
+  methods = methods && pmp_bandit_method_at(g->methods) != NULL;
   for (size_t i = 0; methods && i < g->methods; i++)
     say(out, size, i > 0 ? "," : " --methods ", g->method[i].name);
 }

@@ -52,7 +52,7 @@ PMP_MUST_CHECK enum pmp_err pmp_bandit_grid_run(struct pmp_bandit_grid *g,
 uint32_t pmp_bandit_grid_whole(uint32_t dim);
 /* That, or what the options said. */
 uint32_t pmp_bandit_grid_steps(const struct pmp_bandit_grid *g, uint32_t dim);
-/* "--seeds 10 --steps ..." of all that the grid holds. */
+/* "--seeds 10 --steps ..." of what the grid holds; functions and methods when not all. */
 void pmp_bandit_grid_say(const struct pmp_bandit_grid *g, bool methods, char *out, size_t size);
 
 /* Of the seeds' results: "final", "best", "distance", "std", "skipped", "reached" (evaluations at

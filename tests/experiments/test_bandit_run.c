@@ -204,6 +204,33 @@ static void the_closed_form_gets_far(void **state) {
   }
 }
 
+/* With the daemon's resolution a run goes on at the floor, its spread neither below the least nor
+ * lost in the digits of its mean; without, it rests. */
+static void a_resolution_is_a_floor(void **state) {
+  (void)state;
+  static const char *const method[] = {"paths-AR", "exact-AR"};
+  for (int k = 0; k < 2; k++) {
+    for (int floors = 0; floors < 2; floors++) {
+      struct pmp_bandit_run r;
+      struct pmp_errmsg msg = {{0}};
+      float mean[2] = {999, 999}, std[2] = {999, 999};
+      open_run(&r, "rosenbrock", method[k], 2, 1);
+      struct pmp_bandit_run_config config = r.config;
+      pmp_bandit_run_fini(&r);
+      config.resolution = floors ? 1e-6 : 0;
+      if (floors) config.std_min = 1e-7F;
+      assert_int_equal(pmp_bandit_run_init(&r, &config, &msg), PMP_OK);
+      steps(&r, 8000);
+      assert_int_equal(pmp_dist_moments(&r.policy.spec.dist, 1, r.head, mean, std), PMP_OK);
+      assert_int_equal(r.rests, !floors);
+      for (int i = 0; floors && i < 2; i++)
+        assert_true((double)std[i] >= 0.99e-6 * fabs((double)mean[i]) && (double)std[i] >= 1e-7);
+      assert_true(pmp_bandit_run_f_mean(&r) < 1e-8);
+      pmp_bandit_run_fini(&r);
+    }
+  }
+}
+
 static void what_cannot_be_is_refused(void **state) {
   (void)state;
   struct pmp_bandit_run r;
@@ -235,6 +262,7 @@ int main(void) {
       cmocka_unit_test(uneven_groups_are_labelled_by_rank),
       cmocka_unit_test(rejected_alone_without_the_kl_run_away),
       cmocka_unit_test(the_closed_form_gets_far),
+      cmocka_unit_test(a_resolution_is_a_floor),
       cmocka_unit_test(what_cannot_be_is_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
