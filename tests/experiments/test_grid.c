@@ -39,7 +39,7 @@ static enum pmp_err run(void *ctx, size_t job, const volatile int *stop, json_t 
   w->runs[job]++;
   pthread_mutex_unlock(&w->lock);
   if (job == w->fails) return pmp_fail(msg, PMP_EINTERNAL, "job %zu has had enough", job);
-  if (job == w->stops) w->stop = 1;
+  if (job == w->stops) __atomic_store_n(&w->stop, 1, __ATOMIC_RELAXED);
   if (pmp_grid_stopped(stop)) return PMP_ECLOSED;
   *result = json_pack("{s:f}", "square", (double)job * (double)job / 3);
   return PMP_OK;
