@@ -51,14 +51,16 @@ expect 0 --strict
 lines 0
 
 # Each answer comes before the next question: a program may talk to it.
+# (bash forgets TALK and TALK_PID when the program ends, so they are kept.)
 coproc TALK { pmpo-eval; }
+talk_in=${TALK[1]} talk_out=${TALK[0]} talk_pid=$TALK_PID
 for i in 1 2 3; do
-  echo "$good" >&"${TALK[1]}"
-  IFS= read -r -t 20 said <&"${TALK[0]}" || no "no answer to question $i"
+  echo "$good" >&"$talk_in"
+  IFS= read -r -t 20 said <&"$talk_out" || no "no answer to question $i"
   [ "$said" = "$answer" ] || no "question $i: $said"
 done
-eval "exec ${TALK[1]}>&-"
-wait "$TALK_PID" || no "it did not end well with its input"
+eval "exec $talk_in>&-"
+wait "$talk_pid" || no "it did not end well with its input"
 
 # A full disk.
 echo "$good" | pmpo-eval >/dev/full 2>"$work/err" && no "a full disk is no failure"
