@@ -2,6 +2,8 @@
  */
 #include "daemon/config.h"
 
+#include "base/nearest.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -132,34 +134,19 @@ static enum pmp_err set_key(struct pmp_config *c, const struct pmp_config_key *k
   return PMP_EINTERNAL;
 }
 
-/* The known path nearest to a mistyped one, by edit distance; NULL when nothing is near. */
+/* The known path nearest to a mistyped one; NULL when nothing is near. */
 static const struct pmp_config_key *nearest_key(const char *path) {
-  size_t count = 0, best = 4;
-  const struct pmp_config_key *keys = pmp_config_keys(&count), *found = NULL;
-  const size_t n = strlen(path);
-  for (size_t i = 0; i < count && n < 64; i++) {
+  enum { FAR = 4 };
+  size_t count = 0;
+  const struct pmp_config_key *keys = pmp_config_keys(&count);
+  struct pmp_nearest n;
+  pmp_nearest_init(&n, path, 1, FAR);
+  for (size_t i = 0; i < count; i++) {
     char name[96];
-    const size_t m = (size_t)snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].key);
-    size_t row[97];
-    for (size_t j = 0; j <= m; j++) row[j] = j;
-    for (size_t a = 1; a <= n; a++) {
-      size_t diagonal = row[0];
-      row[0] = a;
-      for (size_t j = 1; j <= m; j++) {
-        const size_t up = row[j];
-        size_t v = diagonal + (path[a - 1] != name[j - 1]);
-        if (up + 1 < v) v = up + 1;
-        if (row[j - 1] + 1 < v) v = row[j - 1] + 1;
-        diagonal = up;
-        row[j] = v;
-      }
-    }
-    if (row[m] < best) {
-      best = row[m];
-      found = &keys[i];
-    }
+    snprintf(name, sizeof name, "%s.%s", keys[i].section, keys[i].key);
+    pmp_nearest_offer(&n, i, name);
   }
-  return found;
+  return n.count > 0 ? &keys[n.index[0]] : NULL;
 }
 
 enum pmp_err pmp_config_set(struct pmp_config *c, const char *path, const char *value,
@@ -353,6 +340,11 @@ static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *ms
         msg, PMP_EINVALID,
         "objective.beta_mean and objective.beta_std belong together: give both or none");
   }
+  if (!isnan(c->objective.beta_mean) && c->spec.action == PMP_ACTION_BINS) {
+    return pmp_fail(msg, PMP_EINVALID,
+                    "spec.action: bins has one KL, weighed by objective.beta: leave "
+                    "objective.beta_mean and objective.beta_std at joint");
+  }
   if (c->run.lockstep && c->label.judge == PMP_JUDGE_PEOPLE) {
     return pmp_fail(msg, PMP_EINVALID,
                     "run.lockstep: people have no lockstep; use judge actor or critic");
@@ -453,6 +445,7 @@ static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_
   t->policy.first_layer_norm = network && c->policy.layer_norm;
   t->policy.init_std = (float)c->policy.init_std;
   t->policy.init_mean_range = (float)c->policy.init_mean_range;
+  t->policy.normalize = network && c->learner.normalize_observations;
 }
 
 static void trainer_critic(const struct pmp_config *c, uint32_t obs, struct pmp_trainer_config *t) {
@@ -463,6 +456,7 @@ static void trainer_critic(const struct pmp_config *c, uint32_t obs, struct pmp_
   t->critic.atoms = (uint32_t)c->critic.atoms;
   t->critic.v_min = (float)c->critic.v_min;
   t->critic.v_max = (float)c->critic.v_max;
+  t->critic.count = (uint32_t)c->critic.count;
   t->value_samples = (uint32_t)c->critic.value_samples;
   t->critic_target_period = (uint32_t)c->critic.target_period;
 }
@@ -472,7 +466,7 @@ static void trainer_value(const struct pmp_config *c, uint32_t obs, struct pmp_t
   trainer_critic(c, obs, t);
   t->critic.obs = obs > 0 ? obs : 1;
   t->critic.act = 0;
-  t->critic.atoms = 1;
+  t->critic.atoms = t->critic.count = 1;
 }
 
 static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *t) {
@@ -534,7 +528,6 @@ void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t
   t->refresh_period = (uint32_t)c->learner.refresh_period;
   t->batch = (uint32_t)c->learner.batch;
   t->kl_rows = (uint32_t)c->learner.kl_rows;
-  t->normalize_obs = c->learner.normalize_observations;
   t->replay = (struct pmp_replay_config){
       .shape =
           c->spec.shape == PMP_SHAPE_TRAJECTORIES ? PMP_REPLAY_TRAJECTORIES : PMP_REPLAY_OUTCOMES,

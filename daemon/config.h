@@ -59,7 +59,7 @@ struct pmp_config {
   } policy;
   struct {
     struct pmp_config_list hidden;
-    uint64_t atoms, value_samples, target_period;
+    uint64_t atoms, value_samples, target_period, count;
     double v_min, v_max, lr;
   } critic;
   struct {

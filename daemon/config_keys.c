@@ -98,6 +98,9 @@ static const struct pmp_config_key keys[] = {
     F(policy, std_min, "0.01", 1e-8, 1e6, "Added to the spread."),
 
     L(critic, hidden, "[512, 512, 256]", 1, 65536, "Widths of the hidden layers."),
+    U(critic, count, "1", 1, 2,
+      "2: two critics learn beside each other, and targets and verdicts take the lower value. "
+      "optim.clip_norm bounds the norm of both together."),
     U(critic, atoms, "51", 1, 4096, "Atoms of the value's distribution; 1: a scalar."),
     F(critic, v_min, "0", -1e12, 1e12, "Value of the first atom."),
     F(critic, v_max, "100", -1e12, 1e12, "Value of the last atom."),
@@ -183,7 +186,9 @@ static const struct pmp_config_key keys[] = {
     U(learner, threads, "1", 1, 256, "Threads of the products."),
     U(learner, core, "0", 0, 4096,
       "Processor core that the learner's thread keeps to, counted from 1; 0: any."),
-    B(learner, normalize_observations, "false", "Running normalisation of observations."),
+    B(learner, normalize_observations, "false",
+      "Networks see (observation - mean) / deviation of all batches so far, within -10 to 10; both "
+      "change at refreshes only, and travel with the weights."),
     U(learner, metrics_ms, "1000", 10, 3600000, "Time between points of the history."),
 
     U(checkpoint, period_steps, "0", 0, 1e12, "Steps between checkpoints; 0: by time only."),

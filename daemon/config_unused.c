@@ -17,6 +17,7 @@ enum reader {
   BY_CRITIC,
   BY_VALUES, /* the critic, or label rule value */
   BY_NETWORK,
+  BY_CONDITION,
   BY_FREE, /* parameters without a network */
   BY_BOX,
   BY_TRAJECTORIES,
@@ -54,6 +55,7 @@ static const struct {
     {"label.samples", BY_CRITIC, NULL},
     {"critic.hidden", BY_VALUES, NULL},
     {"critic.lr", BY_VALUES, NULL},
+    {"critic.count", BY_CRITIC, NULL},
     {"critic.atoms", BY_CRITIC, NULL},
     {"critic.v_min", BY_CRITIC, NULL},
     {"critic.v_max", BY_CRITIC, NULL},
@@ -66,6 +68,7 @@ static const struct {
     {"policy.layer_norm", BY_NETWORK, NULL},
     {"policy.squash_mean", BY_NETWORK, NULL},
     {"policy.init_mean_range", BY_FREE, NULL},
+    {"learner.normalize_observations", BY_CONDITION, NULL},
     {"learner.n_step", BY_TRAJECTORIES, NULL},
     {"learner.discount", BY_TRAJECTORIES, NULL},
     {"learner.max_staleness", BY_ACTORS, NULL},
@@ -101,6 +104,8 @@ static const char *unread(const struct pmp_config *c, size_t i) {
   case BY_NETWORK:
     return network || critic || c->label.rule == PMP_LABEL_VALUE ? NULL
                                                                  : "runs with a spec.observation";
+  case BY_CONDITION:
+    return network ? NULL : "runs with a spec.observation";
   case BY_FREE:
     return network ? "runs without a spec.observation" : NULL;
   case BY_BOX:

@@ -52,6 +52,7 @@ static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
     session->last_seq = h->last_seq;
     session->rows = h->rows;
     pmp_sessions_fence(&s->sessions, h->name, h->epoch);
+    pmp_sessions_inherit(&s->sessions, session);
     pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-ACTOR-HELLO", "actor=%s epoch=%u last_seq=%llu",
                   h->name, h->epoch, (unsigned long long)h->last_seq);
     welcome(s, p->call, session, h);

@@ -88,17 +88,49 @@ static int64_t thread_cpu_ns(void) {
   return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
+/* The time since the last call, to what it went into. */
+static void count_time(struct pmp_learn *l, int64_t now, bool waited) {
+  const int64_t ns = now - l->ran_ns;
+  l->ran_ns = now;
+  if (l->paused || atomic_load(&l->complete)) return;
+  l->run_ns += ns;
+  if (waited) l->wait_ns += ns;
+}
+
+static void refresh_pace(struct pmp_learn *l, int64_t now, struct pmp_pace_rates *out) {
+  const struct pmp_pace_sample sample = {.at_ns = now,
+                                         .run_ns = l->run_ns,
+                                         .wait_ns = l->wait_ns,
+                                         .product_ns = pmp_trainer_compute(l->trainer)->busy_ns,
+                                         .steps = pmp_trainer_steps(l->trainer),
+                                         .env_steps = l->env_steps,
+                                         .rows = l->rows};
+  pmp_pace_rates(&l->pace, &sample, l->config.config->run.max_steps, out);
+  pmp_pace_add(&l->pace, &sample);
+}
+
 /* Copies what others may read; rarely, so that a fast learner does not spend its time on it. */
 void pmp_learn_refresh_status(struct pmp_learn *l, bool now) {
   const int64_t t = pmp_clock_mono(&l->config.clock);
   if (!now && t - l->status_ns < STATUS_NS) return;
   l->status_ns = t;
   struct pmp_learn_status *s = &l->shown;
+  struct pmp_pace_rates pace;
+  if (l->ran_ns != 0) {
+    count_time(l, t, false);
+    refresh_pace(l, t, &pace);
+  } else { /* loading: what it counts is history */
+    pmp_pace_rates(&l->pace, &(struct pmp_pace_sample){0}, 0, &pace);
+  }
   pthread_mutex_lock(&l->lock);
   s->steps = pmp_trainer_steps(l->trainer);
   s->version = pmp_trainer_version(l->trainer);
   s->commit = l->commit;
   s->env_steps = l->env_steps;
+  s->run_ns = l->run_ns;
+  s->wait_ns = l->wait_ns;
+  s->pace = pace;
+  pmp_trainer_times(l->trainer, &s->times);
   pmp_replay_stats(pmp_trainer_replay(l->trainer), &s->replay);
   pmp_trainer_live_get(l->trainer, &s->live);
   const struct pmp_compute *compute = pmp_trainer_compute(l->trainer);
@@ -213,9 +245,6 @@ static void emit_metrics(struct pmp_learn *l, bool force) {
   if (!force && seconds * 1e3 < (double)l->config.config->learner.metrics_ms) return;
   if (l->window_steps == 0) {
     l->window_ns = now;
-    pthread_mutex_lock(&l->lock);
-    l->shown.steps_per_s = 0;
-    pthread_mutex_unlock(&l->lock);
     return;
   }
   watch_information(l);
@@ -225,13 +254,14 @@ static void emit_metrics(struct pmp_learn *l, bool force) {
   }
   const double rate = seconds > 0 ? (double)l->window_steps / seconds : 0;
   add_point(o, l, "steps_per_s", rate);
+  add_point(o, l, "wait_share", l->shown.pace.wait_share); /* written by this thread alone */
+  add_point(o, l, "product_share", l->shown.pace.product_share);
   struct pmp_limiter_state lim;
   pmp_limiter_get(l->config.limiter, &lim);
   add_point(o, l, "debt", lim.d);
   add_point(o, l, "trainable", (double)lim.trainable);
   add_point(o, l, "version", (double)pmp_trainer_version(l->trainer));
   pthread_mutex_lock(&l->lock);
-  l->shown.steps_per_s = rate;
   memcpy(l->shown.last, o->point, sizeof o->point);
   l->shown.lasts = o->points;
   pthread_mutex_unlock(&l->lock);
@@ -302,11 +332,13 @@ enum pmp_err pmp_learn_catch_up(struct pmp_learn *l, struct pmp_errmsg *msg) {
 static void command(struct pmp_learn *l, struct pmp_learn_in *in) {
   switch (in->kind) {
   case PMP_LEARN_PAUSE:
+    count_time(l, pmp_clock_mono(&l->config.clock), false);
     l->paused = true;
     pmp_learn_state_set(l, PMP_LEARN_PAUSED, "paused by an operator");
     pmp_learn_done(l, in, PMP_OK, NULL);
     return;
   case PMP_LEARN_RESUME:
+    count_time(l, pmp_clock_mono(&l->config.clock), false);
     l->paused = false;
     l->faulted = false;
     pmp_learn_done(l, in, PMP_OK, NULL);
@@ -431,6 +463,14 @@ static void show_state(struct pmp_learn *l, bool stepping) {
   }
 }
 
+static void wait_entry(struct pmp_learn *l) {
+  void *item = NULL;
+  pmp_learn_refresh_status(l, true);
+  const bool here = pmp_ring_pop(&l->in, &item, IDLE_MS) == PMP_OK;
+  count_time(l, pmp_clock_mono(&l->config.clock), true);
+  if (here) sort_in(l, item);
+}
+
 static void run(struct pmp_learn *l) {
   bool was_stepping = false, said = false;
   while (!l->stopping && !atomic_load(&l->abandon)) {
@@ -444,9 +484,7 @@ static void run(struct pmp_learn *l) {
       one_step(l);
     } else {
       settle_open_entry(l);
-      void *item = NULL;
-      pmp_learn_refresh_status(l, true);
-      if (pmp_ring_pop(&l->in, &item, IDLE_MS) == PMP_OK) sort_in(l, item);
+      wait_entry(l);
     }
     const int64_t shown = l->status_ns;
     pmp_learn_refresh_status(l, false);
@@ -488,7 +526,7 @@ static void *learn_main(void *arg) {
     }
   } else {
     l->window_ns = pmp_clock_mono(&l->config.clock);
-    l->save_ns = l->window_ns;
+    l->save_ns = l->ran_ns = l->window_ns;
     pmp_learn_publish(l);
     pmp_learn_refresh_status(l, true);
     struct pmp_learn_out *o = pmp_learn_out_new(PMP_OUT_READY);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/ring.h"
 #include "daemon/config.h"
+#include "daemon/learn_pace.h"
 #include "daemon/limiter.h"
 #include "daemon/snapshot.h"
 #include "learner/checkpoint.h"
@@ -65,7 +66,7 @@ enum pmp_out_kind {
   PMP_OUT_FAILED      /* the learner cannot go on: the daemon must stop with msg */
 };
 
-#define PMP_METRICS_MAX 40
+#define PMP_METRICS_MAX 64
 struct pmp_learn_out { /* malloc'd by the learner, freed by the loop */
   enum pmp_out_kind kind;
   struct pmp_learn_in *in;
@@ -95,13 +96,17 @@ struct pmp_learn_status {
   enum pmp_learn_state state;
   char reason[256];
   uint64_t steps, version, commit, env_steps, checkpoint_step;
-  double steps_per_s, entry_s;           /* entry_s: seconds spent applying entries */
+  double entry_s;                        /* seconds spent applying entries */
   double accepted, rejected, unlabelled; /* outcomes judged in steps, ever in this process */
   uint64_t skipped_rejected, skipped_steps, checkpoints, checkpoint_failures;
   struct pmp_replay_stats replay;
   struct pmp_trainer_live live;
   int64_t cpu_ns, gemm_ns;
   uint64_t gemm_flops;
+  int64_t run_ns,
+      wait_ns; /* since it was loaded, neither paused nor finished; of it without data */
+  struct pmp_pace_rates pace;
+  struct pmp_trainer_times times;
   struct pmp_store_point last[PMP_METRICS_MAX]; /* last metrics */
   uint32_t lasts;
 };

@@ -183,6 +183,7 @@ enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struc
     }
     pmp_limiter_release(l->config.limiter, in->job->reserved);
     l->env_steps += in->job->env_steps;
+    l->rows += in->job->chunk.rows;
   } else if (in->kind == PMP_LEARN_VERDICT) {
     struct pmp_chunk chunk;
     err = decode_stored(l, in->data, in->bytes, &chunk, msg);

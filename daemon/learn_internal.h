@@ -41,6 +41,9 @@ struct pmp_learn {
   struct pmp_learn_in *open_entry;  /* lockstep: applied, its steps not all done */
   struct pmp_learn_in *stopping;
   int64_t status_ns, window_ns, save_ns, step_ns; /* step_ns: of the last step */
+  int64_t run_ns, wait_ns, ran_ns; /* as in the status; ran_ns: clock up to which they count */
+  uint64_t rows;                   /* taken in by this process */
+  struct pmp_pace pace;
   uint64_t window_steps, save_step;
   double sum[PMP_STEP_NUMBERS];
   uint64_t sum_n[PMP_STEP_NUMBERS];

@@ -43,13 +43,13 @@ void pmp_limiter_release(struct pmp_limiter *l, uint64_t n) {
 
 void pmp_limiter_arrive(struct pmp_limiter *l, uint64_t n, double each) {
   pthread_mutex_lock(&l->lock);
-  const uint64_t before = l->arrived;
+  const uint64_t before = l->arrived, free_rows = before > l->min_size ? before : l->min_size;
   l->arrived += n;
+  if (l->arrived > free_rows) l->paid += l->arrived - free_rows;
   if (is_untied(l)) {
     /* pays nothing */
   } else if (isnan(each)) { /* rows up to min_size are free */
-    const uint64_t floor_rows = before > l->min_size ? before : l->min_size;
-    if (l->arrived > floor_rows) l->d += (double)(l->arrived - floor_rows) * l->spi;
+    if (l->arrived > free_rows) l->d += (double)(l->arrived - free_rows) * l->spi;
   } else {
     l->d += (double)n * each;
   }
@@ -79,6 +79,7 @@ bool pmp_limiter_may_step(struct pmp_limiter *l) {
 void pmp_limiter_stepped(struct pmp_limiter *l, uint64_t rows) {
   pthread_mutex_lock(&l->lock);
   if (!is_untied(l)) l->d -= (double)rows;
+  if (l->paid > 0) l->trained += rows;
   pthread_mutex_unlock(&l->lock);
 }
 
@@ -91,11 +92,13 @@ void pmp_limiter_set_spi(struct pmp_limiter *l, double spi, double tolerance) {
 
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s) {
   pthread_mutex_lock(&l->lock);
-  *s = (struct pmp_limiter_state){.d = l->d,
-                                  .reserved = (double)l->reserved * l->spi,
-                                  .spi = l->spi,
-                                  .arrived = l->arrived,
-                                  .trainable = l->trainable};
+  *s = (struct pmp_limiter_state){
+      .d = l->d,
+      .reserved = (double)l->reserved * l->spi,
+      .spi = l->spi,
+      .arrived = l->arrived,
+      .trainable = l->trainable,
+      .achieved = l->paid > 0 && !l->people ? (double)l->trained / (double)l->paid : NAN};
   pthread_mutex_unlock(&l->lock);
 }
 

@@ -20,6 +20,9 @@ struct pmp_limiter {
   uint64_t min_size, batch;
   uint64_t trainable; /* now */
   uint64_t arrived;   /* trainable rows ever */
+  /* by this process: rows that samples_per_insert counts, and rows trained on once the first of
+   * them had come */
+  uint64_t paid, trained;
   bool lockstep, people;
 };
 
@@ -48,6 +51,7 @@ void pmp_limiter_set_spi(struct pmp_limiter *l, double spi, double tolerance);
 struct pmp_limiter_state {
   double d, reserved, spi;
   uint64_t arrived, trainable;
+  double achieved; /* samples per insert so far; NaN: none was inserted, or another rule pays */
 };
 void pmp_limiter_get(struct pmp_limiter *l, struct pmp_limiter_state *s);
 void pmp_limiter_restore(struct pmp_limiter *l, double d, double spi, double tolerance,

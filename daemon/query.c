@@ -1,6 +1,7 @@
 /* status, history, events, report. A status is put together from what the loop owns and from copies
  * that the other threads keep ready: it waits for nobody. */
 #include "daemon/server.h"
+#include "daemon/warn.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,8 +9,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define NUMBERS_MAX 160
+#define NUMBERS_MAX 256
 #define TEXTS_MAX 16
+#define ACTOR_NUMBERS 12
+#define ACTIVE_NS INT64_C(60000000000)
 
 struct list {
   struct pmp_number *number;
@@ -41,6 +44,83 @@ static int64_t loop_cpu_ns(void) {
   struct timespec ts;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
   return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+/* Shares of the outcomes that the last steps saw. */
+static void label_numbers(struct list *l, const struct pmp_learn_status *ls) {
+  static const char *const from[] = {"learner.accepted", "learner.rejected", "learner.unlabelled"};
+  static const char *const to[] = {"labels.accepted_share", "labels.rejected_share",
+                                   "labels.unlabelled_share"};
+  double v[3] = {NAN, NAN, NAN};
+  for (uint32_t i = 0; i < ls->lasts; i++)
+    for (int k = 0; k < 3; k++)
+      if (strcmp(ls->last[i].name, from[k]) == 0) v[k] = ls->last[i].value;
+  const double all = v[0] + v[1] + v[2];
+  for (int k = 0; k < 3 && all > 0; k++) num(l, to[k], v[k] / all);
+}
+
+/* What the learner's time goes into: of the last seconds, and in all. */
+static void time_numbers(struct list *l, const struct pmp_learn_status *ls) {
+  const struct pmp_trainer_times *t = &ls->times;
+  num(l, "learner.steps_per_s", ls->pace.steps_per_s);
+  num(l, "learner.rows_per_s", ls->pace.rows_per_s);
+  num(l, "env.steps_per_s", ls->pace.env_per_s);
+  num(l, "learner.wait_share", ls->pace.wait_share);
+  num(l, "learner.product_share", ls->pace.product_share);
+  num(l, "learner.rest_share", ls->pace.rest_share);
+  num(l, "learner.run_s", (double)ls->run_ns / 1e9);
+  num(l, "learner.wait_s", (double)ls->wait_ns / 1e9);
+  num(l, "learner.sample_s", (double)t->sample / 1e9);
+  num(l, "learner.reference_s", (double)t->reference / 1e9);
+  num(l, "learner.target_s", (double)t->target / 1e9);
+  num(l, "learner.critic_s", (double)t->critic / 1e9);
+  num(l, "learner.label_s", (double)t->label / 1e9);
+  num(l, "learner.policy_s", (double)t->policy / 1e9);
+  num(l, "learner.optimiser_s", (double)t->optimiser / 1e9);
+}
+
+static void run_numbers(struct list *l, const struct pmp_config *config,
+                        const struct pmp_learn_status *ls) {
+  const double end = (double)config->run.max_steps;
+  if (end == 0) return;
+  num(l, "run.max_steps", end);
+  num(l, "run.progress", fmin((double)ls->steps / end, 1));
+  if (ls->pace.left_s > 0) num(l, "run.left_s", ls->pace.left_s);
+}
+
+static void tally_numbers(struct list *l, const struct pmp_tally *t, int64_t now) {
+  uint32_t of = 0;
+  const double mean = pmp_tally_mean(t, &of);
+  if (t->episodes > 0) {
+    num(l, "return.last", pmp_tally_last(t));
+    num(l, "return.mean", mean);
+    num(l, "return.mean_of", of);
+    num(l, "return.best", t->best);
+    num(l, "return.episodes", (double)t->episodes);
+    num(l, "return.diverged", (double)t->diverged);
+  }
+  if (t->evaluations > 0) {
+    num(l, "eval.return", t->eval);
+    num(l, "eval.stderr", t->eval_stderr);
+    num(l, "eval.min", t->eval_min);
+    num(l, "eval.max", t->eval_max);
+    num(l, "eval.episodes", t->eval_episodes);
+    num(l, "eval.best", t->eval_best);
+    num(l, "eval.count", (double)t->evaluations);
+    num(l, "eval.env_steps", (double)t->eval_env_steps);
+    num(l, "eval.learner_steps", (double)t->eval_step);
+    num(l, "eval.version", (double)t->eval_version);
+    num(l, "eval.age_s", (double)(now - t->eval_ns) / 1e9);
+  }
+}
+
+/* A metric that the status also knows of this very moment. */
+static bool is_fresher(const char *name) {
+  static const char *const fresher[] = {"learner.version", "learner.steps_per_s",
+                                        "learner.wait_share", "learner.product_share"};
+  for (size_t i = 0; i < sizeof fresher / sizeof fresher[0]; i++)
+    if (strcmp(name, fresher[i]) == 0) return true;
+  return false;
 }
 
 static void learner_numbers(struct list *l, const struct pmp_learn_status *ls,
@@ -76,10 +156,12 @@ static void learner_numbers(struct list *l, const struct pmp_learn_status *ls,
   num(l, "limiter.debt", lim->d);
   num(l, "limiter.reserved", lim->reserved);
   num(l, "limiter.samples_per_insert", lim->spi);
+  num(l, "limiter.achieved", lim->achieved);
   for (uint32_t i = 0; i < ls->lasts; i++) {
-    if (strcmp(ls->last[i].name, "learner.version") != 0)
-      num(l, ls->last[i].name, ls->last[i].value);
+    if (!is_fresher(ls->last[i].name)) num(l, ls->last[i].name, ls->last[i].value);
   }
+  label_numbers(l, ls);
+  time_numbers(l, ls);
 }
 
 static void store_numbers(struct list *l, const struct pmp_store_stats *st, int64_t cpu_ns) {
@@ -121,6 +203,7 @@ static void transport_numbers(struct list *l, struct pmp_server *s) {
   num(l, "rpc.refused_busy", (double)c->refused_busy);
   num(l, "rpc.refused_unavailable", (double)c->refused_unavailable);
   num(l, "rpc.refused_internal", (double)c->refused_internal);
+  num(l, "rpc.metrics_lost", (double)c->metrics_lost);
   num(l, "ingest.appends", (double)c->appends);
   num(l, "ingest.rows", (double)c->append_rows);
   num(l, "ingest.bytes", (double)c->append_bytes);
@@ -154,6 +237,28 @@ static void process_numbers(struct list *l, struct pmp_server *s) {
   num(l, "replay.bytes", (double)pmp_replay_bytes(&t.replay));
 }
 
+static uint32_t actor_numbers(const struct pmp_tally *t, int64_t now,
+                              struct pmp_number out[ACTOR_NUMBERS]) {
+  uint32_t n = 0, of = 0;
+  const double mean = pmp_tally_mean(t, &of);
+  if (t->episodes > 0) {
+    out[n++] = (struct pmp_number){"episodes", (double)t->episodes};
+    out[n++] = (struct pmp_number){"return_last", pmp_tally_last(t)};
+    out[n++] = (struct pmp_number){"return_mean", mean};
+    out[n++] = (struct pmp_number){"return_mean_of", of};
+    out[n++] = (struct pmp_number){"return_best", t->best};
+    out[n++] = (struct pmp_number){"diverged", (double)t->diverged};
+  }
+  if (t->evaluations > 0) {
+    out[n++] = (struct pmp_number){"evaluations", (double)t->evaluations};
+    out[n++] = (struct pmp_number){"eval_last", t->eval};
+    out[n++] = (struct pmp_number){"eval_best", t->eval_best};
+    out[n++] = (struct pmp_number){"eval_env_steps", (double)t->eval_env_steps};
+    out[n++] = (struct pmp_number){"eval_age_s", (double)(now - t->eval_ns) / 1e9};
+  }
+  return n;
+}
+
 static uint32_t actor_rows(struct pmp_server *s, struct pmp_arena *a,
                            struct pmp_actor_status **out) {
   uint32_t n = 0;
@@ -166,24 +271,43 @@ static uint32_t actor_rows(struct pmp_server *s, struct pmp_arena *a,
     for (uint32_t k = 0; value && k < p->reported_count; k++) {
       value[k] = (struct pmp_number){p->reported[k].name, p->reported[k].value};
     }
-    list[n++] = (struct pmp_actor_status){.name = p->name,
-                                          .epoch = p->epoch,
-                                          .last_seq = p->last_seq,
-                                          .rows = p->rows,
-                                          .ref_version = p->ref_version,
-                                          .env_steps = p->env_steps,
-                                          .idle_ms = (now - p->last_ns) / 1000000,
-                                          .value = value,
-                                          .values = value ? p->reported_count : 0};
+    struct pmp_number *number = pmp_arena_zeroed(a, ACTOR_NUMBERS, sizeof *number);
+    list[n++] =
+        (struct pmp_actor_status){.name = p->name,
+                                  .epoch = p->epoch,
+                                  .last_seq = p->last_seq,
+                                  .rows = p->rows,
+                                  .ref_version = p->ref_version,
+                                  .env_steps = p->env_steps,
+                                  .idle_ms = (now - p->last_ns) / 1000000,
+                                  .value = value,
+                                  .values = value ? p->reported_count : 0,
+                                  .number = number,
+                                  .numbers = number ? actor_numbers(&p->tally, now, number) : 0};
   }
   *out = list;
   return n;
 }
 
+static uint32_t warn(struct pmp_server *s, struct list *l, const struct pmp_learn_status *ls,
+                     const struct pmp_store_stats *st, char out[PMP_WARN_BYTES]) {
+  struct pmp_warn_facts f = {.learn = ls,
+                             .store = st,
+                             .tally = &s->tally,
+                             .objective = pmp_objective_find(s->config.objective.name),
+                             .people = s->config.label.judge == PMP_JUDGE_PEOPLE,
+                             .refused_invalid = s->count.refused_invalid,
+                             .metrics_lost = s->count.metrics_lost};
+  pmp_sessions_actors(&s->sessions, pmp_clock_mono(&s->clock), ACTIVE_NS, &f.actors, &f.active);
+  num(l, "actors.sessions", f.actors);
+  num(l, "actors.active", f.active);
+  return pmp_warnings(&f, out);
+}
+
 void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct pmp_status *q) {
   struct pmp_arena *a = &call->out;
   struct list l = {0};
-  if (pmp_call_arena(a, 65536 + (size_t)s->sessions.used * 1024) != PMP_OK ||
+  if (pmp_call_arena(a, 65536 + (size_t)s->sessions.used * 1536) != PMP_OK ||
       !(l.number = pmp_arena_array(a, NUMBERS_MAX, sizeof *l.number)) ||
       !(l.text = pmp_arena_array(a, TEXTS_MAX, sizeof *l.text))) {
     pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
@@ -191,7 +315,8 @@ void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct 
   }
   struct pmp_learn_status *ls = pmp_arena_alloc(a, sizeof *ls);
   struct pmp_store_stats *st = pmp_arena_alloc(a, sizeof *st);
-  if (!ls || !st) {
+  char *warnings = pmp_arena_alloc(a, PMP_WARN_BYTES);
+  if (!ls || !st || !warnings) {
     pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
     return;
   }
@@ -207,6 +332,10 @@ void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct 
   text(&l, "desk_url", s->desk.url);
   text(&l, "data_url", s->data.url);
   text(&l, "dir", s->dir);
+  num(&l, "run.warnings", warn(s, &l, ls, st, warnings));
+  text(&l, "warnings", warnings);
+  run_numbers(&l, &s->config, ls);
+  tally_numbers(&l, &s->tally, pmp_clock_mono(&s->clock));
   learner_numbers(&l, ls, &lim);
   store_numbers(&l, st, pmp_store_cpu_ns(s->store));
   transport_numbers(&l, s);
@@ -286,6 +415,9 @@ void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   session->ref_version = r->ref_version;
   session->env_steps = r->env_steps;
   session->report_id[session->report_next++ % PMP_REPORT_IDS] = id;
+  const int64_t now = pmp_clock_mono(&s->clock);
+  pmp_tally_report(&session->tally, r, ls.steps, now);
+  pmp_tally_report(&s->tally, r, ls.steps, now);
   s->count.reports++;
   pmp_server_metrics(s, point, r->count);
   pmp_answer(s, call, &reply);

@@ -108,6 +108,7 @@ void pmp_server_metrics(struct pmp_server *s, const struct pmp_store_point *poin
   }
   free(copy);
   free(p);
+  s->count.metrics_lost++;
   pmp_log_write(&s->log, PMP_LOG_WARN, "PMP-METRICS-LOST", "points=%u", count);
 }
 

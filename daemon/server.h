@@ -37,7 +37,7 @@ struct pmp_counters {
       refused_busy, refused_conflict, refused_unavailable, refused_internal, refused_not_found;
   uint64_t appends, append_rows, append_bytes, duplicates, holds, hold_busy, open_items_busy,
       no_job_busy;
-  uint64_t verdicts, verdict_duplicates, reports, report_duplicates;
+  uint64_t verdicts, verdict_duplicates, reports, report_duplicates, metrics_lost;
 };
 
 struct pmp_server {
@@ -69,6 +69,7 @@ struct pmp_server {
   struct pmp_readers *reader;
   struct pmp_limiter limiter;
   struct pmp_sessions sessions;
+  struct pmp_tally tally; /* of the task: what all actors reported in this process */
   struct pmp_publisher publisher;
 
   struct pmp_job *job; /* owned, [jobs] */

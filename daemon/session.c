@@ -114,6 +114,30 @@ void pmp_sessions_fence(struct pmp_sessions *s, const char *name, uint32_t epoch
   }
 }
 
+void pmp_sessions_inherit(const struct pmp_sessions *s, struct pmp_session *session) {
+  const struct pmp_session *last = NULL;
+  for (uint32_t i = 0; i < s->capacity; i++) {
+    const struct pmp_session *p = &s->slot[i];
+    if (!p->used || p == session || p->role != PMP_ROLE_ACTOR || p->epoch >= session->epoch ||
+        strcmp(p->name, session->name) != 0)
+      continue;
+    if (!last || p->epoch > last->epoch) last = p;
+  }
+  if (last && session->tally.episodes == 0 && session->tally.evaluations == 0)
+    session->tally = last->tally;
+}
+
+void pmp_sessions_actors(const struct pmp_sessions *s, int64_t now_ns, int64_t quiet_ns,
+                         uint32_t *sessions, uint32_t *active) {
+  *sessions = *active = 0;
+  for (uint32_t i = 0; i < s->capacity; i++) {
+    const struct pmp_session *p = &s->slot[i];
+    if (!p->used || p->role != PMP_ROLE_ACTOR || p->fenced) continue;
+    ++*sessions;
+    *active += p->appending || now_ns - p->last_ns <= quiet_ns;
+  }
+}
+
 void pmp_sessions_sweep(struct pmp_sessions *s, int64_t now_ns, double seconds) {
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];

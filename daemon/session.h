@@ -5,6 +5,7 @@
 #define PMP_DAEMON_SESSION_H
 
 #include "base/err.h"
+#include "daemon/tally.h"
 #include "proto/wire.h"
 
 #define PMP_SESSION_NAME_MAX 65
@@ -29,6 +30,7 @@ struct pmp_session {
     double value;
   } reported[PMP_REPORTED_MAX]; /* its last report */
   uint32_t reported_count;
+  struct pmp_tally tally; /* of what it and earlier instances of its name reported */
   uint64_t
       report_id[PMP_REPORT_IDS]; /* request ids of its last reports: a resent one counts once */
   uint32_t report_next;
@@ -56,6 +58,12 @@ struct pmp_session *pmp_sessions_find(struct pmp_sessions *s, struct pmp_bytes i
 bool pmp_sessions_allow(struct pmp_sessions *s, struct pmp_session *session);
 /* An actor's epoch is known: sessions of the same name with a smaller one are fenced. */
 void pmp_sessions_fence(struct pmp_sessions *s, const char *name, uint32_t epoch);
+/* A new actor's session takes over the tally of its name's last instance, if that is still here. */
+void pmp_sessions_inherit(const struct pmp_sessions *s, struct pmp_session *session);
+/* Actors that nobody has taken the place of: *sessions, and how many of them were heard of within
+ * the last quiet_ns. */
+void pmp_sessions_actors(const struct pmp_sessions *s, int64_t now_ns, int64_t quiet_ns,
+                         uint32_t *sessions, uint32_t *active);
 /* Forgets the idle and refills allowances; call every second or so. */
 void pmp_sessions_sweep(struct pmp_sessions *s, int64_t now_ns, double seconds);
 

@@ -179,7 +179,7 @@ static void answer_snapshot(struct pmp_server *s, struct pmp_call *call,
 }
 
 /* The policy changes with every step: version 0 takes a snapshot (its version is the learner's
- * step), later ranges name it. */
+ * step plus one), later ranges name it. */
 static void serve_policy(struct pmp_server *s, struct pmp_call *call, uint64_t version,
                          uint64_t offset) {
   if (version != 0) {

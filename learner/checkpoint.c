@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TENSORS_MAX = PMP_BUFFERS * PMP_VIEWS_MAX + 3, STEP_DIGITS = 12, REVISION_DIGITS = 4 };
+enum { TENSORS_MAX = PMP_BUFFERS * PMP_VIEWS_MAX + 4, STEP_DIGITS = 12, REVISION_DIGITS = 4 };
 
 /* ---------------------------------------------------------------- names */
 
@@ -139,6 +139,7 @@ static enum pmp_err make_state(const struct pmp_trainer *t, struct state_file *s
   add_words(s, PMP_CHECKPOINT_WORDS, s->words, PMP_TRAINER_WORDS);
   add_words(s, PMP_CHECKPOINT_MARK, s->mark, PMP_REPLAY_MARK_WORDS);
   if (t->improve_doubles > 0) add_words(s, PMP_CHECKPOINT_IMPROVE, t->improve, t->improve_doubles);
+  if (t->moments_doubles > 0) add_words(s, PMP_CHECKPOINT_MOMENTS, t->moments, t->moments_doubles);
   for (int id = 0; id < PMP_BUFFERS; id++) {
     if (t->floats[id] > 0) add_buffer(s, t, (enum pmp_trainer_buffer_id)id);
   }
@@ -165,10 +166,16 @@ static json_t *critic_json(const struct pmp_critic_config *c) {
   json_t *hidden = json_array();
   for (uint32_t i = 0; hidden != NULL && i < c->hidden_count; i++)
     json_array_append_new(hidden, json_integer((json_int_t)c->hidden[i]));
-  return json_pack("{s:I,s:I,s:o,s:b,s:I,s:f,s:f}", "obs", (json_int_t)c->obs, "act",
-                   (json_int_t)c->act, "hidden", hidden, "first_layer_norm",
-                   (int)c->first_layer_norm, "atoms", (json_int_t)c->atoms, "v_min",
-                   (double)c->v_min, "v_max", (double)c->v_max);
+  json_t *json = json_pack("{s:I,s:I,s:o,s:b,s:I,s:f,s:f}", "obs", (json_int_t)c->obs, "act",
+                           (json_int_t)c->act, "hidden", hidden, "first_layer_norm",
+                           (int)c->first_layer_norm, "atoms", (json_int_t)c->atoms, "v_min",
+                           (double)c->v_min, "v_max", (double)c->v_max);
+  /* One network is said by leaving it out, as checkpoints from before there were two do. */
+  if (c->count > 1 && json_object_set_new(json, "count", json_integer(c->count)) != 0) {
+    json_decref(json);
+    return NULL;
+  }
+  return json;
 }
 
 json_t *pmp_checkpoint_networks(const struct pmp_trainer *t) {
@@ -177,7 +184,7 @@ json_t *pmp_checkpoint_networks(const struct pmp_trainer *t) {
   json_t *policy = json_loads(text, 0, NULL);
   free(text);
   const bool values = pmp_trainer_has_critic(&t->config) || pmp_trainer_has_value(&t->config);
-  json_t *critic = values ? critic_json(&t->config.critic) : json_null();
+  json_t *critic = values ? critic_json(&t->critic.config) : json_null();
   return json_pack("{s:o,s:o}", "policy", policy, "critic", critic);
 }
 

@@ -15,7 +15,8 @@
 #define PMP_CHECKPOINT_MANIFEST "manifest.json"
 #define PMP_CHECKPOINT_TMP ".tmp-"
 #define PMP_CHECKPOINT_WORDS "trainer/words"
-#define PMP_CHECKPOINT_IMPROVE "trainer/improve" /* float64 as words */
+#define PMP_CHECKPOINT_IMPROVE "trainer/improve"     /* float64 as words */
+#define PMP_CHECKPOINT_MOMENTS "trainer/observation" /* float64 as words */
 #define PMP_CHECKPOINT_MARK "replay/mark"
 #define PMP_CHECKPOINT_PATH_MAX 512
 

@@ -146,6 +146,10 @@ static enum pmp_err match(const struct pmp_trainer *t, const struct pmp_checkpoi
   if (t->improve_doubles > 0 && find_words(c, PMP_CHECKPOINT_IMPROVE, t->improve_doubles) == NULL)
     return pmp_fail(msg, PMP_ECONFLICT,
                     "the checkpoint has no state of the closed form (objective.improvement)");
+  if (t->moments_doubles > 0 && find_words(c, PMP_CHECKPOINT_MOMENTS, t->moments_doubles) == NULL)
+    return pmp_fail(msg, PMP_ECONFLICT,
+                    "the checkpoint has no moments of observations "
+                    "(learner.normalize_observations)");
   return PMP_OK;
 }
 
@@ -179,6 +183,9 @@ static enum pmp_err restore(struct pmp_trainer *t, const struct pmp_checkpoint_c
   if (t->improve_doubles > 0)
     memcpy(t->improve, find_words(c, PMP_CHECKPOINT_IMPROVE, t->improve_doubles)->data,
            t->improve_doubles * sizeof(double));
+  if (t->moments_doubles > 0)
+    memcpy(t->moments, find_words(c, PMP_CHECKPOINT_MOMENTS, t->moments_doubles)->data,
+           t->moments_doubles * sizeof(double));
   memcpy(words, find_words(c, PMP_CHECKPOINT_WORDS, PMP_TRAINER_WORDS)->data, sizeof words);
   pmp_trainer_unpack(t, words);
   memcpy(words, find_words(c, PMP_CHECKPOINT_MARK, PMP_REPLAY_MARK_WORDS)->data,

@@ -173,9 +173,6 @@ enum pmp_err pmp_trainer_check(const struct pmp_trainer_config *c, struct pmp_er
   if (c->guard != PMP_GUARD_OFF && !(c->kl_max > 0.0))
     return pmp_fail(msg, PMP_EINVALID, "kl_max must be above 0");
   if (c->threads < 1) return pmp_fail(msg, PMP_EINVALID, "threads must be at least 1");
-  if (c->normalize_obs)
-    return pmp_fail(msg, PMP_EUNAVAILABLE,
-                    "normalize_obs is not in this build: scale observations in the actor");
   if (pmp_replay_bytes(&c->replay) == 0) {
     struct pmp_replay *none;
     return pmp_replay_open(&none, &c->replay, msg); /* says what is wrong */
@@ -200,8 +197,8 @@ static bool allocate(struct pmp_trainer *t) {
   size_t dual = t->dual_manifest.floats;
   for (int id = 0; id < PMP_BUFFERS; id++)
     t->floats[id] = pmp_trainer_buffer_manifest(t, (enum pmp_trainer_buffer_id)id)->floats;
-  size_t bytes = (5 * pi + 5 * critic + 4 * dual) * sizeof(float) + (PMP_BUFFERS + 4) * 64 +
-                 t->improve_doubles * sizeof(double);
+  size_t bytes = (5 * pi + 5 * critic + 4 * dual) * sizeof(float) + (PMP_BUFFERS + 5) * 64 +
+                 (t->improve_doubles + t->moments_doubles) * sizeof(double);
   if (pmp_arena_init(&t->params, bytes) != PMP_OK) return false;
   if (pmp_arena_init(&t->arena, pmp_trainer_scratch(t)) != PMP_OK) return false;
   bool ok = true;
@@ -213,8 +210,9 @@ static bool allocate(struct pmp_trainer *t) {
   t->critic_grad = pmp_arena_zeroed(&t->params, critic, sizeof(float));
   t->dual_grad = pmp_arena_zeroed(&t->params, dual, sizeof(float));
   t->improve = pmp_arena_zeroed(&t->params, t->improve_doubles, sizeof(double));
+  t->moments = pmp_arena_zeroed(&t->params, t->moments_doubles, sizeof(double));
   return ok && t->pi_grad != NULL && t->critic_grad != NULL && t->dual_grad != NULL &&
-         t->improve != NULL;
+         t->improve != NULL && t->moments != NULL;
 }
 
 /* Initial parameters and generators. */
@@ -232,7 +230,7 @@ static void seed_state(struct pmp_trainer *t) {
            t->floats[PMP_BUFFER_CRITIC] * sizeof(float));
   }
   t->pi_adam = (struct pmp_adam){t->buffer[PMP_BUFFER_PI_M], t->buffer[PMP_BUFFER_PI_V],
-                                 t->floats[PMP_BUFFER_PI], 0};
+                                 t->policy.trained, 0};
   t->critic_adam = (struct pmp_adam){t->buffer[PMP_BUFFER_CRITIC_M], t->buffer[PMP_BUFFER_CRITIC_V],
                                      t->floats[PMP_BUFFER_CRITIC], 0};
   t->dual_adam = (struct pmp_adam){t->buffer[PMP_BUFFER_DUAL_M], t->buffer[PMP_BUFFER_DUAL_V],
@@ -249,7 +247,7 @@ static void seed_state(struct pmp_trainer *t) {
   pmp_rng_init(&t->counters.action_rng, seed, STREAM_ACTION);
 }
 
-/* Sizes of what the objective and the closed form keep beside the policy. */
+/* Sizes of what is kept beside the policy: by the objective, the closed form, normalisation. */
 static enum pmp_err size_extras(struct pmp_trainer *t, struct pmp_errmsg *msg) {
   const struct pmp_trainer_config *c = &t->config;
   const struct pmp_dist *dist = &c->policy.dist;
@@ -264,6 +262,7 @@ static enum pmp_err size_extras(struct pmp_trainer *t, struct pmp_errmsg *msg) {
     const struct pmp_improve_config improve = pmp_trainer_improve(c);
     t->improve_doubles = pmp_improve_doubles(&improve);
   }
+  if (c->policy.normalize) t->moments_doubles = 1 + 2 * (size_t)c->policy.obs;
   return PMP_OK;
 }
 
@@ -340,6 +339,7 @@ void pmp_trainer_set_version(struct pmp_trainer *t, uint64_t version) {
 
 void pmp_trainer_refresh(struct pmp_trainer *t) {
   (void)pmp_trainer_improve_now(t);
+  pmp_trainer_moments_use(t);
   memcpy(t->buffer[PMP_BUFFER_REF], t->buffer[PMP_BUFFER_PI],
          t->floats[PMP_BUFFER_PI] * sizeof(float));
   pmp_trainer_set_version(t, t->counters.version + 1);
@@ -452,6 +452,7 @@ void pmp_trainer_hash(struct pmp_trainer *t, char out[33]) {
   for (int id = 0; id < PMP_BUFFERS; id++)
     XXH3_128bits_update(state, t->buffer[id], t->floats[id] * sizeof(float));
   XXH3_128bits_update(state, t->improve, t->improve_doubles * sizeof(double));
+  XXH3_128bits_update(state, t->moments, t->moments_doubles * sizeof(double));
   uint64_t words[PMP_TRAINER_WORDS + 2];
   struct pmp_replay_stats stats;
   pmp_replay_stats(t->replay, &stats);

@@ -27,6 +27,8 @@ enum pmp_guard { PMP_GUARD_OFF = 0, PMP_GUARD_SKIP = 1, PMP_GUARD_PAUSE = 2 };
 struct pmp_trainer_config {
   uint64_t seed;
   int threads; /* of the products */
+  /* normalize: running mean and variance of the observations of all batches, which pi, ref and the
+   * critic (with ref's) take over at each refresh. Several learners each have their own. */
   struct pmp_policy_spec policy;
   enum pmp_judge judge;
   /* labels: judge critic (and actor, when f is there and no verdict) */
@@ -48,8 +50,6 @@ struct pmp_trainer_config {
   uint32_t refresh_period;       /* steps, 0: never by itself */
   uint32_t batch;                /* rows */
   uint32_t kl_rows;              /* further unlabelled rows for the KL only */
-  bool
-      normalize_obs; /* running mean and variance of observations: must be off (PMP_EUNAVAILABLE) */
   struct pmp_replay_config
       replay; /* evaluated_trainable and unlabelled_trainable are set by open */
 };
@@ -129,7 +129,8 @@ void pmp_trainer_times(const struct pmp_trainer *t, struct pmp_trainer_times *ou
  * on a resume. */
 PMP_MUST_CHECK enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m,
                                              bool *refreshed, struct pmp_errmsg *msg);
-/* ref <- pi now (improvement exact: after its step, when there is something to improve by); version
+/* ref <- pi now, with the moments of observations in both (improvement exact: after its step, when
+ * there is something to improve by); version
  * + 1. */
 void pmp_trainer_refresh(struct pmp_trainer *t);
 /* Several learners: called with each gradient before the optimiser. NULL (default): identity. */

@@ -26,12 +26,12 @@ static enum pmp_err learn_critic(struct pmp_trainer *t, struct pmp_trainer_work 
   pmp_dist_action(dist, b * per, action, action);
   pmp_trainer_lap(t, w, &t->times.reference);
   PMP_TRY(pmp_critic_target(&t->critic, &t->compute, t->buffer[PMP_BUFFER_TARGET], b, per,
-                            w->x + w->b * c->policy.obs, action, batch->ret, batch->disc, &t->arena,
-                            target));
+                            w->seen + w->b * c->policy.obs, action, batch->ret, batch->disc,
+                            &t->arena, target));
   pmp_trainer_lap(t, w, &t->times.target);
   pmp_dist_action(dist, b, batch->act, batch->act);
   memset(t->critic_grad, 0, t->floats[PMP_BUFFER_CRITIC] * sizeof(float));
-  PMP_TRY(pmp_critic_loss(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, batch->obs,
+  PMP_TRY(pmp_critic_loss(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, w->seen,
                           batch->act, target, &t->arena, t->critic_grad, &m->critic_loss,
                           &m->q_mean));
   pmp_arena_release(&t->arena, mark);
@@ -40,10 +40,10 @@ static enum pmp_err learn_critic(struct pmp_trainer *t, struct pmp_trainer_work 
 }
 
 /* Conditions as V reads them: a constant where there is none. */
-static const float *value_inputs(struct pmp_trainer *t, const struct pmp_batch *batch) {
-  if (t->config.policy.obs > 0) return batch->obs;
-  float *one = pmp_trainer_floats(t, batch->b);
-  for (size_t x = 0; one != NULL && x < batch->b; x++) one[x] = 1.0F;
+static const float *value_inputs(struct pmp_trainer *t, const struct pmp_trainer_work *w) {
+  if (t->config.policy.obs > 0) return w->seen;
+  float *one = pmp_trainer_floats(t, w->batch.b);
+  for (size_t x = 0; one != NULL && x < w->batch.b; x++) one[x] = 1.0F;
   return one;
 }
 
@@ -52,7 +52,7 @@ static enum pmp_err learn_value(struct pmp_trainer *t, struct pmp_trainer_work *
                                 struct pmp_step_metrics *m) {
   const struct pmp_batch *batch = &w->batch;
   const size_t obs = t->config.critic.obs, mark = pmp_arena_mark(&t->arena);
-  const float *in = value_inputs(t, batch);
+  const float *in = value_inputs(t, w);
   float *x = pmp_trainer_floats(t, batch->n * obs), *target = pmp_trainer_floats(t, batch->n);
   if (in == NULL || x == NULL || target == NULL) return PMP_ENOMEM;
   size_t n = 0;
@@ -121,8 +121,8 @@ static enum pmp_err baseline_of(struct pmp_trainer *t, struct pmp_trainer_work *
   if (action == NULL || value == NULL) return PMP_ENOMEM;
   PMP_TRY(pmp_dist_sample(dist, b, per, w->ref_head, &t->counters.action_rng, action));
   pmp_dist_action(dist, b * per, action, action);
-  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per,
-                            w->batch.obs, action, &t->arena, value));
+  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per, w->seen,
+                            action, &t->arena, value));
   for (size_t x = 0; x < b; x++) {
     double sum = 0.0;
     for (size_t j = 0; j < per; j++) sum += (double)value[x * per + j];
@@ -149,8 +149,8 @@ static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_wo
     return PMP_ENOMEM;
   PMP_TRY(pmp_dist_sample(dist, b, per, w->ref_head, &t->counters.action_rng, w->y));
   pmp_dist_action(dist, n, w->y, action);
-  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per,
-                            w->batch.obs, action, &t->arena, value));
+  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per, w->seen,
+                            action, &t->arena, value));
   if (by_value) PMP_TRY(baseline_of(t, w, baseline));
   PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, c->label_k_rejected, value, baseline,
                            w->verdict));
@@ -177,7 +177,7 @@ static bool is_unjudged(const struct pmp_batch *batch, size_t first, size_t end)
 static enum pmp_err judge_by_value(struct pmp_trainer *t, struct pmp_trainer_work *w) {
   struct pmp_batch *batch = &w->batch;
   const size_t mark = pmp_arena_mark(&t->arena);
-  const float *in = value_inputs(t, batch);
+  const float *in = value_inputs(t, w);
   float *value = pmp_trainer_floats(t, batch->b);
   if (in == NULL || value == NULL) return PMP_ENOMEM;
   PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], batch->b, 1, in,

@@ -44,6 +44,9 @@ struct pmp_trainer {
   struct pmp_adam pi_adam, critic_adam, dual_adam;
   double *improve; /* [improve_doubles] improvement exact: what the closed form has seen */
   size_t improve_doubles;
+  double *moments; /* [moments_doubles] of observations drawn so far: count, mean, sum of squared
+                      deviations; only where they are normalised */
+  size_t moments_doubles;
   struct pmp_trainer_counters counters;
   struct pmp_trainer_times times;
   void (*reduce)(void *ctx, float *buffer, size_t n);
@@ -69,6 +72,11 @@ struct pmp_improve_config pmp_trainer_improve(const struct pmp_trainer_config *c
  * (trainer_exact.c). False: there was nothing to improve by, or no finite policy came of it, or
  * improvement is by gradient: pi is as before. */
 bool pmp_trainer_improve_now(struct pmp_trainer *t);
+
+/* Adds b observations, in their order, to the moments; and writes what these say into pi
+ * (trainer_moments.c). Nothing where observations are not normalised. */
+void pmp_trainer_moments_add(struct pmp_trainer *t, size_t b, const float *x);
+void pmp_trainer_moments_use(struct pmp_trainer *t);
 
 /* Most conditions and outcomes that a step sees. */
 size_t pmp_trainer_conditions_max(const struct pmp_trainer_config *config);

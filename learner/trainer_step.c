@@ -49,6 +49,19 @@ static enum pmp_err gather_conditions(struct pmp_trainer *t, struct pmp_trainer_
   return PMP_OK;
 }
 
+/* seen: what reference and critic make of x, with the reference's statistics. */
+static enum pmp_err normalize(struct pmp_trainer *t, struct pmp_trainer_work *w) {
+  const size_t rows = w->b + (has_critic(t) ? w->batch.b : 0);
+  const bool values = has_critic(t) || pmp_trainer_has_value(&t->config);
+  w->seen = w->x;
+  if (!t->config.policy.normalize || !values) return PMP_OK;
+  float *seen = pmp_trainer_floats(t, rows * t->config.policy.obs);
+  if (seen == NULL) return PMP_ENOMEM;
+  pmp_policy_normalize(&t->policy, t->buffer[PMP_BUFFER_REF], rows, w->x, seen);
+  w->seen = seen;
+  return PMP_OK;
+}
+
 static enum pmp_err draw(struct pmp_trainer *t, struct pmp_trainer_work *w) {
   struct pmp_batch extra = {0};
   struct pmp_rng *rng = &t->counters.batch_rng;
@@ -57,7 +70,8 @@ static enum pmp_err draw(struct pmp_trainer *t, struct pmp_trainer_work *w) {
   if (t->config.kl_rows > 0) /* never with the sampler that consumes */
     PMP_TRY(pmp_replay_draw(t->replay, rng, t->config.kl_rows, version, &t->arena, &extra));
   w->b = w->batch.b + extra.b;
-  return gather_conditions(t, w, &extra);
+  PMP_TRY(gather_conditions(t, w, &extra));
+  return normalize(t, w);
 }
 
 static enum pmp_err ask_reference(struct pmp_trainer *t, struct pmp_trainer_work *w) {
@@ -142,8 +156,10 @@ static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_wo
                        &m->grad_norm);
 }
 
-static void finish_step(struct pmp_trainer *t, struct pmp_step_metrics *m, bool *refreshed) {
+static void finish_step(struct pmp_trainer *t, const struct pmp_trainer_work *w,
+                        struct pmp_step_metrics *m, bool *refreshed) {
   uint64_t step = ++t->counters.step;
+  pmp_trainer_moments_add(t, w->b, w->x);
   pmp_replay_consume(t->replay); /* only now: a step that was refused keeps its rows */
   size_t critic = t->floats[PMP_BUFFER_CRITIC];
   if (has_critic(t) && step % t->config.critic_target_period == 0)
@@ -214,7 +230,7 @@ enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m,
     return pmp_fail(msg, err, "step %llu: %s", (unsigned long long)t->counters.step + 1,
                     err == PMP_ENONFINITE ? "a number became NaN or infinite" : pmp_err_name(err));
   }
-  finish_step(t, m, refreshed);
+  finish_step(t, &w, m, refreshed);
   pmp_trainer_lap(t, &w, &t->times.optimiser);
   return PMP_OK;
 }
@@ -233,7 +249,8 @@ size_t pmp_trainer_scratch(const struct pmp_trainer *t) {
   size_t kl_parts = pmp_dist_kl_parts(&c->policy.dist), rows = 2 * b;
   size_t bytes =
       pmp_replay_scratch(&c->replay, c->batch) + pmp_replay_scratch(&c->replay, c->kl_rows);
-  bytes += block(rows * c->policy.obs, f) + block(rows * head, f); /* x, ref_head */
+  bytes += block(rows * c->policy.obs, f) + block(rows * head, f);  /* x, ref_head */
+  if (c->policy.normalize) bytes += block(rows * c->policy.obs, f); /* seen */
   bytes += 2 * block(n * dim, f) + block(n, 1) + block(n, f) + block(n, f) +
            3 * block(n, g); /* y, action, verdict, value, x_of_y; weight, f, cost */
   bytes += 2 * block(b * head, f) + 3 * block(n * parts, g) + 2 * block(b * kl_parts, g) +

@@ -12,11 +12,12 @@
  * the KL only. */
 struct pmp_trainer_work {
   struct pmp_batch batch;
-  size_t b, n;     /* all conditions; outcomes that the objective sees */
-  const float *x;  /* (b x obs), with a critic followed by the batch's bootstrap observations; NULL:
-                      no condition */
-  float *ref_head; /* as many rows as x */
-  float *y;        /* (n x D) */
+  size_t b, n;    /* all conditions; outcomes that the objective sees */
+  const float *x; /* (b x obs), with a critic followed by the batch's bootstrap observations; NULL:
+                     no condition */
+  const float *seen;      /* x as the reference and the critic see it: normalised, else x itself */
+  float *ref_head;        /* as many rows as x */
+  float *y;               /* (n x D) */
   const uint32_t *x_of_y; /* (n); NULL: n / b each */
   int8_t *verdict;        /* (n) */
   const double *weight;   /* (n); NULL: ones */

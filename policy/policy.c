@@ -9,6 +9,7 @@
 #define HEAD_OUT_SCALE                                                                             \
   1e-2f /* variance scale of the head's weights: the first policy barely depends on x */
 #define OBS_MAX 65536u
+#define NORMAL_MAX 10.0f /* a normalised observation's bound */
 
 /* ---- building ---- */
 
@@ -60,6 +61,14 @@ static enum pmp_err add_network(struct pmp_policy *p, struct pmp_errmsg *msg) {
   return pmp_net_init(&p->net, &config, PREFIX, &p->manifest, msg);
 }
 
+static enum pmp_err add_observation(struct pmp_policy *p, struct pmp_errmsg *msg) {
+  const uint32_t obs = p->spec.obs;
+  enum pmp_err err = pmp_manifest_add(&p->manifest, PREFIX "/observation/mean", 1, &obs, &p->mean);
+  if (err == PMP_OK)
+    err = pmp_manifest_add(&p->manifest, PREFIX "/observation/scale", 1, &obs, &p->scale);
+  return err == PMP_OK ? err : pmp_fail(msg, err, "the policy's parameters do not fit a manifest");
+}
+
 enum pmp_err pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec *spec,
                              struct pmp_errmsg *msg) {
   *p = (struct pmp_policy){0};
@@ -71,9 +80,13 @@ enum pmp_err pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec 
                     spec->obs);
   if (!spec->network && (spec->hidden_count > 0 || spec->first_layer_norm))
     return pmp_fail(msg, PMP_EINVALID, "free parameters have no layers");
+  if (!spec->network && spec->normalize)
+    return pmp_fail(msg, PMP_EINVALID, "free parameters have no observation to normalize");
   p->spec = *spec;
   p->head = pmp_dist_head(&spec->dist);
-  return spec->network ? add_network(p, msg) : add_free(p, msg);
+  PMP_TRY(spec->network ? add_network(p, msg) : add_free(p, msg));
+  p->trained = p->manifest.floats;
+  return spec->normalize ? add_observation(p, msg) : PMP_OK;
 }
 
 void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, float *params) {
@@ -81,6 +94,10 @@ void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, flo
   const struct pmp_dist *d = &s->dist;
   const bool gaussian = d->kind != PMP_DIST_CATEGORICAL;
   float *head = params;
+  for (uint32_t i = 0; s->normalize && i < s->obs; i++) {
+    params[p->mean + i] = 0.0f;
+    params[p->scale + i] = 1.0f;
+  }
   if (s->network) {
     pmp_net_init_params(&p->net, rng, params);
     if (!gaussian || !(s->init_std > 0)) return;
@@ -97,13 +114,36 @@ void pmp_policy_init_params(const struct pmp_policy *p, struct pmp_rng *rng, flo
 
 /* ---- evaluating ---- */
 
+/* Behind the network's cache lies, where it is needed, the observation as the network sees it. */
 size_t pmp_policy_cache_floats(const struct pmp_policy *p, size_t b) {
-  return p->spec.network ? pmp_net_cache_floats(&p->net, b, b) : 0;
+  if (!p->spec.network) return 0;
+  return pmp_net_cache_floats(&p->net, b, b) + (p->spec.normalize ? b * p->spec.obs : 0);
+}
+
+void pmp_policy_normalize(const struct pmp_policy *p, const float *params, size_t b, const float *x,
+                          float *out) {
+  const size_t obs = p->spec.obs;
+  if (!p->spec.normalize) {
+    memmove(out, x, b * obs * sizeof *out);
+    return;
+  }
+  const float *mean = params + p->mean, *scale = params + p->scale;
+  for (size_t r = 0; r < b; r++) {
+    for (size_t i = 0; i < obs; i++) {
+      const float z = (x[r * obs + i] - mean[i]) * scale[i]; /* NaN stays */
+      out[r * obs + i] = z < -NORMAL_MAX ? -NORMAL_MAX : z > NORMAL_MAX ? NORMAL_MAX : z;
+    }
+  }
 }
 
 enum pmp_err pmp_policy_forward(const struct pmp_policy *p, struct pmp_compute *compute,
                                 const float *params, size_t b, const float *x, float *cache,
                                 float *head) {
+  if (p->spec.normalize) {
+    float *seen = cache + pmp_net_cache_floats(&p->net, b, b);
+    pmp_policy_normalize(p, params, b, x, seen);
+    x = seen;
+  }
   if (p->spec.network) return pmp_net_forward(&p->net, compute, params, x, NULL, b, 1, cache, head);
   for (size_t i = 0; i < b; i++) memcpy(head + i * p->head, params, p->head * sizeof *head);
   return PMP_OK;
@@ -112,6 +152,7 @@ enum pmp_err pmp_policy_forward(const struct pmp_policy *p, struct pmp_compute *
 enum pmp_err pmp_policy_backward(const struct pmp_policy *p, struct pmp_compute *compute,
                                  const float *params, size_t b, const float *x, float *cache,
                                  const float *dhead, float *dparams) {
+  if (p->spec.normalize) x = cache + pmp_net_cache_floats(&p->net, b, b);
   if (p->spec.network)
     return pmp_net_backward(&p->net, compute, params, x, NULL, b, 1, cache, dhead, dparams, NULL,
                             NULL);
@@ -149,6 +190,7 @@ static const struct field spec_fields[] = {
     SPEC(init_std, TYPE_F32), SPEC(init_mean_range, TYPE_F32),
 };
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
+#define NORMALIZE "normalize"
 
 static const struct {
   enum pmp_dist_kind kind;
@@ -202,6 +244,8 @@ static bool put_spec(json_t *root, const struct pmp_policy_spec *s) {
   if (json_object_set_new(dist, "kind", put_kind(s->dist.kind)) != 0) return false;
   for (uint32_t i = 0; i < s->hidden_count && i < PMP_NET_HIDDEN_MAX; i++)
     if (json_array_append_new(hidden, json_integer((json_int_t)s->hidden[i])) != 0) return false;
+  /* Left out where it is false: then the policy is one that readers from before it know. */
+  if (s->normalize && json_object_set_new(root, NORMALIZE, json_true()) != 0) return false;
   return put_fields(dist, &s->dist, dist_fields, COUNT(dist_fields)) &&
          put_fields(root, s, spec_fields, COUNT(spec_fields));
 }
@@ -250,11 +294,13 @@ static enum pmp_err get_fields(const json_t *object, void *to, const struct fiel
 static enum pmp_err get_spec(const json_t *root, struct pmp_policy_spec *s,
                              struct pmp_errmsg *msg) {
   const json_t *dist = json_object_get(root, "dist"), *hidden = json_object_get(root, "hidden");
-  const json_t *kind = json_object_get(dist, "kind");
+  const json_t *kind = json_object_get(dist, "kind"), *normal = json_object_get(root, NORMALIZE);
   PMP_TRY(get_fields(root, s, spec_fields, COUNT(spec_fields), msg));
   PMP_TRY(get_fields(dist, &s->dist, dist_fields, COUNT(dist_fields), msg));
+  if (normal != NULL && !get_field(normal, TYPE_BOOL, (char *)&s->normalize))
+    return pmp_fail(msg, PMP_EINVALID, "the policy's \"" NORMALIZE "\" is not true or false");
   /* All known keys were there: more of them are unknown ones. */
-  if (json_object_size(root) != COUNT(spec_fields) + 2 ||
+  if (json_object_size(root) != COUNT(spec_fields) + (normal != NULL ? 3 : 2) ||
       json_object_size(dist) != COUNT(dist_fields) + 1)
     return pmp_fail(msg, PMP_EINVALID, "the policy's description has a key that is not known");
   if (!get_kind(kind, &s->dist.kind))

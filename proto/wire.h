@@ -161,6 +161,8 @@ struct pmp_actor_status {
   int64_t idle_ms;
   const struct pmp_number *value;
   uint32_t values;
+  const struct pmp_number *number;
+  uint32_t numbers;
 };
 struct pmp_status_reply {
   const struct pmp_text *text;

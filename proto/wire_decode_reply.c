@@ -95,7 +95,10 @@ static enum pmp_err in_actor(const struct wire_in *in, const PB(ActorStatus) * f
   out->ref_version = from->ref_version;
   out->env_steps = from->env_steps;
   out->idle_ms = from->idle_ms;
-  return wire_in_numbers(in, "actor.value", from->value, from->n_value, &out->value, &out->values);
+  PMP_TRY(
+      wire_in_numbers(in, "actor.value", from->value, from->n_value, &out->value, &out->values));
+  return wire_in_numbers(in, "actor.number", from->number, from->n_number, &out->number,
+                         &out->numbers);
 }
 
 static enum pmp_err in_status(const struct wire_in *in, const PB(StatusReply) * from,

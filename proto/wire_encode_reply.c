@@ -117,6 +117,7 @@ static enum pmp_err out_actors(const struct wire_out *w, const struct pmp_status
     actor[i].env_steps = a->env_steps;
     actor[i].idle_ms = a->idle_ms;
     PMP_TRY(out_numbers(w, a->value, a->values, &actor[i].value, &actor[i].n_value));
+    PMP_TRY(out_numbers(w, a->number, a->numbers, &actor[i].number, &actor[i].n_number));
     to->actor[i] = &actor[i];
   }
   return PMP_OK;

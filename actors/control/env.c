@@ -1,5 +1,7 @@
 #include "actors/control/env.h"
 
+#include "actors/control/views.h"
+
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -35,18 +37,11 @@ static enum pmp_err check_model(const struct pmp_task_load *load, struct pmp_err
     return pmp_fail(msg, PMP_EINVALID,
                     "%s has %d actuators with %d states; task %s needs %d with 0", task->xml,
                     (int)m->nu, (int)m->na, task->name, task->act_dim);
+  if (m->nsensor > PMP_TASK_SENSORS_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "%s has %d sensors, more than %d", task->xml,
+                    (int)m->nsensor, PMP_TASK_SENSORS_MAX);
   assert(task->obs_dim <= PMP_TASK_OBS_MAX && task->act_dim <= PMP_TASK_ACT_MAX);
   return PMP_OK;
-}
-
-/* A second header on the same arrays, so that a passive forward needs no write to a shared model.
- */
-static mjModel *passive_view(const mjModel *m) {
-  mjModel *view = malloc(sizeof(*view));
-  if (view == NULL) return NULL;
-  *view = *m;
-  view->opt.disableflags |= mjDSBL_ACTUATION;
-  return view;
 }
 
 enum pmp_err pmp_env_model_load(struct pmp_env_model *em, const struct pmp_task *task,
@@ -75,15 +70,15 @@ enum pmp_err pmp_env_model_load(struct pmp_env_model *em, const struct pmp_task 
   }
   err = check_model(&em->load, msg);
   if (err != PMP_OK) goto out;
-  em->passive = passive_view(em->load.m);
-  if (em->passive == NULL) err = pmp_fail(msg, PMP_ENOMEM, "no memory for task %s", task->name);
+  em->views = pmp_views_create(em->load.m, &em->load);
+  if (em->views == NULL) err = pmp_fail(msg, PMP_ENOMEM, "no memory for task %s", task->name);
 out:
   if (err != PMP_OK) pmp_env_model_free(em);
   return err;
 }
 
 void pmp_env_model_free(struct pmp_env_model *em) {
-  free(em->passive);
+  pmp_views_free(em->views);
   free(em->load.ids);
   mj_deleteModel(em->load.m);
   memset(em, 0, sizeof(*em));
@@ -114,8 +109,9 @@ enum pmp_err pmp_env_create(struct pmp_env **out, const struct pmp_env_model *em
   if (env->obs == NULL || env->next_obs == NULL) goto out;
   err = pmp_physics_guard(make_physics, env, msg);
   if (err != PMP_OK) goto out;
-  if (env->p.d != NULL) env->p.passive = env->owns_model ? passive_view(env->p.m) : em->passive;
-  if (env->p.passive == NULL) err = PMP_ENOMEM;
+  if (env->p.d != NULL)
+    env->p.views = env->owns_model ? pmp_views_create(env->p.m, &em->load) : em->views;
+  if (env->p.views == NULL) err = PMP_ENOMEM;
 out:
   if (err == PMP_OK) {
     *out = env;
@@ -130,7 +126,7 @@ void pmp_env_free(struct pmp_env *env) {
   if (env == NULL) return;
   mj_deleteData(env->p.d);
   if (env->owns_model) {
-    free(env->p.passive); /* a view: its arrays are p.m's */
+    pmp_views_free(env->p.views);
     mj_deleteModel(env->p.m);
   }
   free(env->obs);

@@ -19,7 +19,7 @@
 
 struct pmp_env_model {
   struct pmp_task_load load; /* load.m and load.ids are owned */
-  mjModel *passive;          /* owned struct, arrays of load.m: actuation disabled */
+  struct pmp_views *views;   /* owned, of load.m */
 };
 
 /* Loads `task` from the suite's folder (holding cartpole.xml ... and common/). PMP_ENOTFOUND,
@@ -39,7 +39,7 @@ struct pmp_env_options {
 
 struct pmp_env {
   const struct pmp_env_model *model; /* not owned */
-  struct pmp_physics p;              /* p.d is owned; p.m and p.passive too when owns_model */
+  struct pmp_physics p;              /* p.d is owned; p.m and p.views too when owns_model */
   bool owns_model;
   struct pmp_rng rng;   /* of the start states */
   struct pmp_draw draw; /* what starts draw from: rng unless pmp_env_set_draw */

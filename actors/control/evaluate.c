@@ -1,64 +1,85 @@
 #include "actors/control/evaluate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Scratch of one evaluation, (envs x act) and (envs). */
-struct scratch {
-  float *y, *action;
-  double *ret;
+/* Returns seen so far: Welford's running mean and sum of squared deviations from it. */
+struct tally {
+  double mean, squares;
 };
 
-static bool any_running(const struct pmp_env_batch *b, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++)
-    if (!b->env[i]->done) return true;
-  return false;
+struct wave {
+  struct pmp_env_batch *b;
+  struct pmp_actions *actions;
+  const struct pmp_stop *stop;
+  struct pmp_progress *progress;
+  float *action; /* owned, (envs x act) */
+  double *ret;   /* owned, (envs) */
+};
+
+static uint32_t running(const struct pmp_env_batch *b, uint32_t n) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < n; i++) count += !b->env[i]->done;
+  return count;
 }
 
 /* One episode of each of the first n environments; the others stay between episodes. */
-static enum pmp_err run_wave(struct pmp_env_batch *b, struct pmp_actor_session *s, uint32_t n,
-                             struct pmp_rng *rng, struct scratch *m, struct pmp_errmsg *msg) {
+static enum pmp_err run_wave(struct wave *w, uint32_t n, uint32_t episodes,
+                             struct pmp_evaluation *out, struct pmp_errmsg *msg) {
+  struct pmp_env_batch *b = w->b;
+  const double limit = b->task->step_limit;
   for (uint32_t i = 0; i < n; i++) {
     PMP_TRY(pmp_env_batch_reset(b, i, msg));
-    m->ret[i] = 0;
+    w->ret[i] = 0;
   }
-  while (any_running(b, n)) {
-    if (pmp_stop_requested(&s->stop)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
-    if (rng != NULL)
-      PMP_TRY(pmpo_policy_sample(s->policy, b->envs, 1, b->observation, rng, m->y, msg));
-    else
-      PMP_TRY(pmpo_policy_mode(s->policy, b->envs, b->observation, m->y, msg));
-    pmpo_policy_action(s->policy, b->envs, m->y, m->action);
+  for (int step = 0; running(b, n) > 0; step++) {
+    if (pmp_stop_requested(w->stop)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
+    PMP_TRY(pmp_actions_next(w->actions, b->envs, b->observation, w->action, msg));
     memset(b->result, 0, b->envs * sizeof *b->result); /* of those that do not run */
-    PMP_TRY(pmp_env_batch_step(b, m->action, msg));
-    for (uint32_t i = 0; i < n; i++) m->ret[i] += b->result[i].reward;
+    PMP_TRY(pmp_env_batch_step(b, w->action, msg));
+    for (uint32_t i = 0; i < n; i++) {
+      w->ret[i] += b->result[i].reward;
+      out->diverged += b->result[i].diverged;
+    }
+    pmp_progress_show(w->progress, (out->episodes + (double)n * step / limit) / episodes);
   }
   return PMP_OK;
 }
 
-enum pmp_err pmp_evaluate(struct pmp_env_batch *b, struct pmp_actor_session *s, uint32_t episodes,
-                          struct pmp_rng *rng, struct pmp_evaluation *out, struct pmp_errmsg *msg) {
-  size_t cells = (size_t)b->envs * b->act;
-  struct scratch m = {.y = calloc(cells, sizeof(float)),
-                      .action = calloc(cells, sizeof(float)),
-                      .ret = calloc(b->envs, sizeof(double))};
-  double sum = 0;
+static void count(struct pmp_evaluation *out, struct tally *t, double ret) {
+  if (out->episodes == 0 || ret < out->min) out->min = ret;
+  if (out->episodes == 0 || ret > out->max) out->max = ret;
+  out->episodes++;
+  const double off = ret - t->mean;
+  t->mean += off / out->episodes;
+  t->squares += off * (ret - t->mean);
+}
+
+enum pmp_err pmp_evaluate(struct pmp_env_batch *b, struct pmp_actions *actions,
+                          const struct pmp_stop *stop, uint32_t episodes,
+                          struct pmp_progress *progress, struct pmp_evaluation *out,
+                          struct pmp_errmsg *msg) {
+  struct tally tally = {0, 0};
+  struct wave w = {.b = b,
+                   .actions = actions,
+                   .stop = stop,
+                   .progress = progress,
+                   .action = calloc((size_t)b->envs * b->act, sizeof(float)),
+                   .ret = calloc(b->envs, sizeof(double))};
   memset(out, 0, sizeof *out);
-  enum pmp_err err = m.y != NULL && m.action != NULL && m.ret != NULL ? PMP_OK : PMP_ENOMEM;
+  enum pmp_err err = w.action != NULL && w.ret != NULL
+                         ? PMP_OK
+                         : pmp_fail(msg, PMP_ENOMEM, "no memory for an evaluation");
   while (err == PMP_OK && out->episodes < episodes) {
     uint32_t left = episodes - out->episodes, n = left < b->envs ? left : b->envs;
-    err = run_wave(b, s, n, rng, &m, msg);
-    for (uint32_t i = 0; err == PMP_OK && i < n; i++) {
-      if (out->episodes == 0 || m.ret[i] < out->min) out->min = m.ret[i];
-      if (out->episodes == 0 || m.ret[i] > out->max) out->max = m.ret[i];
-      sum += m.ret[i];
-      out->episodes++;
-    }
+    err = run_wave(&w, n, episodes, out, msg);
+    for (uint32_t i = 0; err == PMP_OK && i < n; i++) count(out, &tally, w.ret[i]);
   }
-  if (err == PMP_OK && out->episodes > 0) out->mean = sum / out->episodes;
-  out->version = pmpo_policy_version(s->policy, &out->learner_step);
-  free(m.y);
-  free(m.action);
-  free(m.ret);
+  out->mean = tally.mean;
+  if (out->episodes > 1) out->std_error = sqrt(tally.squares / (out->episodes - 1) / out->episodes);
+  out->version = pmp_actions_version(actions, &out->learner_step);
+  free(w.action);
+  free(w.ret);
   return err;
 }

@@ -1,44 +1,112 @@
 #include "actors/control/control.h"
 
-#include "actors/control/evaluate.h"
-#include "actors/control/rollout.h"
+#include "actors/control/command.h"
+#include "actors/control/list.h"
+#include "actors/control/recording.h"
+#include "actors/control/render.h"
 
-#include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define KIND "control"
+#define KIND PMP_CONTROL_KIND
 #define SUITE_BELOW_PREFIX "share/pmpo/dm_control/suite"
-#define STATUS_ENV_STEPS "env.steps" /* the daemon's name for it */
 
 enum {
-  CHUNK_ROWS = 256,
-  EVALUATION_ENVS_MAX = 64,
-  FETCH_MS = 1000,
-  PURPOSE_EVALUATION = 3,
-  PURPOSE_SAMPLE = 4
-};
-
-struct control {
-  struct pmp_actor_options common;
-  const char *task_name, *suite;
-  uint32_t envs, threads, chunk_rows, episodes;
-  uint64_t max_env_steps;
-  bool list, evaluate, once, sample, policy;
-  double period, noise_correlation;
-  const struct pmp_task *task;
-  struct pmp_env_model model;
-  struct pmp_actor_session session;
+  EVALUATION_EPISODES = 100,
+  STRIPS_MAX = 64, /* episodes in one PNG */
+  FILM_WIDTH = 480,
+  PICTURE_WIDTH = 320,
+  SIDE_MIN = 16,
+  FPS = 30
 };
 
 /* ---- options ---- */
 
-static enum pmp_err parse(struct control *c, int argc, char **argv, bool *done,
+/* What may stand at --policy. */
+static const struct {
+  const char *name;
+  enum pmp_actions_kind acting;
+  enum pmp_which which;
+} policies[] = {{"reference", PMP_ACTIONS_SERVED, PMP_WHICH_REFERENCE},
+                {"latest", PMP_ACTIONS_SERVED, PMP_WHICH_POLICY},
+                {"random", PMP_ACTIONS_RANDOM, PMP_WHICH_REFERENCE},
+                {"zero", PMP_ACTIONS_ZERO, PMP_WHICH_REFERENCE}};
+
+static enum pmp_err choose_policy(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  if (c->policy != NULL && c->weights != NULL)
+    return pmp_fail(msg, PMP_EINVALID, "--weights is a policy of its own: leave --policy away");
+  c->acting = PMP_ACTIONS_FILE;
+  if (c->weights != NULL) return PMP_OK;
+  if (c->policy == NULL) c->policy = policies[0].name;
+  for (size_t i = 0; i < sizeof policies / sizeof policies[0]; i++) {
+    if (strcmp(policies[i].name, c->policy) != 0) continue;
+    c->acting = policies[i].acting;
+    c->which = policies[i].which;
+    return PMP_OK;
+  }
+  return pmp_fail(msg, PMP_EINVALID,
+                  "--policy takes reference, latest, random or zero, not '%.64s'", c->policy);
+}
+
+/* "640x480". */
+static enum pmp_err choose_size(struct pmp_control_command *c, bool film, struct pmp_errmsg *msg) {
+  int end = 0;
+  c->width = film ? FILM_WIDTH : PICTURE_WIDTH;
+  c->height = c->width * 3 / 4;
+  if (c->size == NULL) return PMP_OK;
+  bool read = sscanf(c->size, "%5ux%5u%n", &c->width, &c->height, &end) == 2 &&
+              c->size[end] == '\0' && c->size[0] >= '0' && c->size[0] <= '9';
+  if (!read || c->width < SIDE_MIN || c->width > PMP_RENDER_SIDE_MAX || c->height < SIDE_MIN ||
+      c->height > PMP_RENDER_SIDE_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "--size takes WxH, each %d to %d pixels, not '%.64s'",
+                    SIDE_MIN, PMP_RENDER_SIDE_MAX, c->size);
+  if (film && (c->width % 2 != 0 || c->height % 2 != 0))
+    return pmp_fail(msg, PMP_EINVALID, "--size: a film's width and height are even, not %s",
+                    c->size);
+  return PMP_OK;
+}
+
+static enum pmp_err check_render(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  const char *dot = strrchr(c->render, '.');
+  bool film = dot != NULL && strcmp(dot, ".mp4") == 0;
+  if (!film && (dot == NULL || strcmp(dot, ".png") != 0))
+    return pmp_fail(msg, PMP_EINVALID, "--render takes FILE.mp4 or FILE.png, not '%.256s'",
+                    c->render);
+  if (!film && c->episodes > STRIPS_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "a .png has room for %d episodes", STRIPS_MAX);
+  if (c->fps == 0) c->fps = FPS;
+  return choose_size(c, film, msg);
+}
+
+/* What belongs together. */
+static enum pmp_err check(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  const bool shows = c->evaluate || c->render != NULL;
+  if (c->list + c->evaluate + (c->replay != NULL) + (c->render != NULL) > 1)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "--list, --replay, --evaluate and --render are four things: choose one");
+  if (!c->evaluate && (c->once || c->period > 0))
+    return pmp_fail(msg, PMP_EINVALID, "--once and --period belong to --evaluate");
+  if (c->json && !c->list && !c->evaluate)
+    return pmp_fail(msg, PMP_EINVALID, "--json belongs to --list and --evaluate");
+  if (!shows && (c->sample || c->policy != NULL || c->weights != NULL || c->episodes != 0))
+    return pmp_fail(msg, PMP_EINVALID,
+                    "--sample, --policy, --weights and --episodes belong to --evaluate or "
+                    "--render");
+  if (c->render == NULL && (c->size != NULL || c->camera != NULL || c->seconds > 0 || c->fps > 0))
+    return pmp_fail(msg, PMP_EINVALID, "--size, --camera, --seconds and --fps belong to --render");
+  if (c->episodes == 0) c->episodes = c->evaluate ? EVALUATION_EPISODES : 1;
+  if (shows) PMP_TRY(choose_policy(c, msg));
+  const bool alone = shows && c->acting != PMP_ACTIONS_SERVED;
+  if (alone && c->evaluate) c->once = true; /* nothing changes from one to the next */
+  if ((alone || c->replay != NULL) && c->task_name == NULL)
+    return pmp_fail(msg, PMP_EINVALID, "without a daemon, --task says what to do");
+  return c->render != NULL ? check_render(c, msg) : PMP_OK;
+}
+
+static enum pmp_err parse(struct pmp_control_command *c, int argc, char **argv, bool *done,
                           struct pmp_errmsg *msg) {
   const struct pmp_opt own[] = {
       {"task", PMP_OPT_TEXT, &c->task_name, 0, 0, "NAME", "what to do (the run's task)", NULL},
@@ -53,32 +121,42 @@ static enum pmp_err parse(struct control *c, int argc, char **argv, bool *done,
       {"suite", PMP_OPT_TEXT, &c->suite, 0, 0, "DIR", "the task models (as installed)", NULL},
       {"evaluate", PMP_OPT_FLAG, &c->evaluate, 0, 0, NULL,
        "run episodes and report eval_return; append nothing", NULL},
-      {"episodes", PMP_OPT_U32, &c->episodes, 1, 100000, "N", "of one evaluation (10)", NULL},
       {"once", PMP_OPT_FLAG, &c->once, 0, 0, NULL, "one evaluation", NULL},
       {"period", PMP_OPT_REAL, &c->period, 0, 1e6, "SECONDS",
        "from one evaluation's start to the next (0)", NULL},
-      {"sample", PMP_OPT_FLAG, &c->sample, 0, 0, NULL, "evaluate drawn actions, not the mean",
+      {"render", PMP_OPT_TEXT, &c->render, 0, 0, "FILE",
+       "draw episodes into a film (.mp4) or a strip of pictures (.png)", NULL},
+      {"camera", PMP_OPT_TEXT, &c->camera, 0, 0, "NAME", "or its number, -1 sees all (0)", NULL},
+      {"size", PMP_OPT_TEXT, &c->size, 0, 0, "WxH", "of a picture (film 480x360, strip 320x240)",
        NULL},
-      {"policy", PMP_OPT_FLAG, &c->policy, 0, 0, NULL, "evaluate the policy, not the reference",
+      {"fps", PMP_OPT_REAL, &c->fps, 1, 240, "N", "pictures a second of a film (30)", NULL},
+      {"seconds", PMP_OPT_REAL, &c->seconds, 0.001, 1e6, "S", "most that is drawn of an episode",
        NULL},
-      {"list", PMP_OPT_FLAG, &c->list, 0, 0, NULL, "name the tasks and exit", NULL},
+      {"episodes", PMP_OPT_U32, &c->episodes, 1, 100000, "N", "to evaluate (100) or to draw (1)",
+       NULL},
+      {"policy", PMP_OPT_TEXT, &c->policy, 0, 0, "WHICH",
+       "to evaluate or draw: reference, latest, random or zero (reference)", NULL},
+      {"weights", PMP_OPT_TEXT, &c->weights, 0, 0, "FILE",
+       "evaluate or draw an exported policy, without a daemon", NULL},
+      {"sample", PMP_OPT_FLAG, &c->sample, 0, 0, NULL,
+       "evaluate or draw sampled actions, not the mean", NULL},
+      {"replay", PMP_OPT_TEXT, &c->replay, 0, 0, "FILE",
+       "repeat recorded trajectories of --task and print the largest deviations", NULL},
+      {"list", PMP_OPT_FLAG, &c->list, 0, 0, NULL, "print the tasks with their sizes", NULL},
+      {"json", PMP_OPT_FLAG, &c->json, 0, 0, NULL, "--list, --evaluate: one JSON object a line",
+       NULL},
   };
   c->envs = 8;
   c->threads = 1;
-  c->episodes = 10;
   PMP_TRY(pmp_options_parse(argc, argv,
                             "environments of the control suite, acting with the run's reference",
                             own, sizeof own / sizeof own[0], &c->common, done, msg));
-  if (c->common.name == NULL) c->common.name = c->evaluate ? "evaluator" : KIND;
-  if (!c->evaluate && (c->once || c->sample || c->policy || c->period > 0))
-    return pmp_fail(msg, PMP_EINVALID,
-                    "--once, --sample, --policy and --period belong to --evaluate");
+  if (*done) return PMP_OK;
+  PMP_TRY(check(c, msg));
+  if (c->common.name == NULL)
+    c->common.name = c->evaluate ? "evaluator" : c->render != NULL ? "viewer" : KIND;
   if (c->threads > c->envs) c->threads = c->envs;
   return c->task_name != NULL ? pmp_task_find(c->task_name, &c->task, msg) : PMP_OK;
-}
-
-static void list_tasks(void) {
-  for (size_t i = 0; i < pmp_task_count(); i++) printf("%s\n", pmp_task_at(i)->name);
 }
 
 /* ---- the model ---- */
@@ -94,16 +172,23 @@ static enum pmp_err suite_of_program(char out[PATH_MAX], struct pmp_errmsg *msg)
   return PMP_OK;
 }
 
-static enum pmp_err load_model(struct control *c, struct pmp_errmsg *msg) {
+static enum pmp_err load_model(struct pmp_control_command *c, struct pmp_errmsg *msg) {
   char path[PATH_MAX];
   const char *suite = c->suite != NULL ? c->suite : path;
   if (c->suite == NULL) PMP_TRY(suite_of_program(path, msg));
   return pmp_env_model_load(&c->model, c->task, suite, msg);
 }
 
+static enum pmp_err list_tasks(const struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  char path[PATH_MAX];
+  const char *suite = c->suite != NULL ? c->suite : path;
+  if (c->suite == NULL) PMP_TRY(suite_of_program(path, msg));
+  return pmp_tasks_list(stdout, c->json, suite, msg);
+}
+
 /* The run must take what the task makes. Without --task, the run names it. */
 static enum pmp_err fits(void *ctx, const struct pmp_spec *spec, struct pmp_errmsg *msg) {
-  struct control *c = ctx;
+  struct pmp_control_command *c = ctx;
   const char *name = c->task_name != NULL ? c->task_name : spec->task;
   if (name[0] == '\0') return pmp_fail(msg, PMP_EINVALID, "the run names no task: use --task");
   PMP_TRY(pmp_task_find(name, &c->task, msg));
@@ -125,227 +210,70 @@ static enum pmp_err fits(void *ctx, const struct pmp_spec *spec, struct pmp_errm
   return PMP_OK;
 }
 
-/* The policy must take and give what the spec says. */
-static enum pmp_err policy_fits(const struct control *c, struct pmp_errmsg *msg) {
-  const struct pmp_policy *p = pmpo_policy_model(c->session.policy);
-  if (p->spec.obs != (uint32_t)c->task->obs_dim || p->spec.dist.dim != (uint32_t)c->task->act_dim)
-    return pmp_fail(
-        msg, PMP_ECONFLICT, "the run's policy takes %u numbers and gives %u; task %s has %d and %d",
-        p->spec.obs, p->spec.dist.dim, c->task->name, c->task->obs_dim, c->task->act_dim);
-  return PMP_OK;
-}
-
-/* ---- acting ---- */
-
-static void report_episodes(struct control *c, const struct pmp_rollout *r) {
-  for (uint32_t i = 0; i < r->finished_count; i++) {
-    const struct pmp_episode *e = &r->finished[i];
-    const struct pmp_number value[] = {
-        {"return", e->ret}, {"length", e->length}, {"diverged", e->diverged}};
-    pmp_session_report(&c->session, value, e->diverged ? 3 : 2, r->env_steps);
-    if (e->diverged)
-      pmp_log_write(&c->session.log, PMP_LOG_WARN, "PMP-ACTOR-DIVERGED",
-                    "length=%u env_steps=%" PRIu64, e->length, r->env_steps);
-  }
-}
-
-static enum pmp_err act(struct control *c, struct pmp_rollout *r, struct pmp_errmsg *msg) {
-  size_t size = pmp_rollout_state_size(r);
-  unsigned char *state = malloc(size);
-  enum pmp_err err = state != NULL ? PMP_OK : PMP_ENOMEM;
-  bool keep = size <= pmpo_run(c->session.client)->limits.actor_state_bytes;
-  if (!keep && c->session.lockstep)
-    err = pmp_fail(msg, PMP_ETOOLARGE,
-                   "the state of %u environments has %zu bytes; use fewer in lockstep",
-                   r->batch.envs, size);
-  if (!keep && err == PMP_OK)
-    pmp_log_write(&c->session.log, PMP_LOG_WARN, "PMP-ACTOR-STATELESS", "state_bytes=%zu", size);
-  while (err == PMP_OK && (c->max_env_steps == 0 || r->env_steps < c->max_env_steps)) {
-    struct pmp_chunk chunk;
-    err = pmp_session_begin(&c->session, msg);
-    if (err == PMP_OK) err = pmp_rollout_collect(r, &c->session, msg);
-    if (err != PMP_OK) break;
-    pmp_rows_chunk(&r->rows, &chunk);
-    if (keep) pmp_rollout_save(r, state);
-    err = pmpo_append(c->session.client, &chunk, (struct pmp_bytes){state, keep ? size : 0}, msg);
-    if (err == PMP_OK) report_episodes(c, r);
-  }
-  if (err == PMP_OK) err = pmpo_flush(c->session.client, -1, msg);
-  free(state);
-  return err;
-}
-
-/* Goes on from the stored state; a state that does not fit is an error only in lockstep. */
-static enum pmp_err resume(struct control *c, struct pmp_rollout *r,
-                           struct pmp_rollout_config *config, struct pmp_errmsg *msg) {
-  const struct pmp_hello_reply *run = pmpo_run(c->session.client);
-  struct pmp_bytes state = run->actor_state;
-  bool broken = false;
-  PMP_TRY(pmp_rollout_init(r, config, msg));
-  if (run->actor_rows == 0) return PMP_OK;
-  enum pmp_err err = state.size > 0 ? pmp_rollout_restore(r, state.data, state.size, &broken, msg)
-                                    : pmp_fail(msg, PMP_EINVALID, "no state is stored");
-  if (err == PMP_OK) {
-    pmp_log_write(&c->session.log, PMP_LOG_INFO, "PMP-ACTOR-RESUMED", "env_steps=%" PRIu64,
-                  r->env_steps);
-    return PMP_OK;
-  }
-  if (c->session.lockstep)
-    return pmp_fail(msg, PMP_ECONFLICT, "this actor cannot go on where it was: %s", msg->text);
-  pmp_log_write(&c->session.log, PMP_LOG_WARN, "PMP-ACTOR-ANEW", "reason=\"%s\"", msg->text);
-  /* Other random numbers than in the life that is lost. */
-  pmp_rollout_fini(r);
-  config->salt = run->actor_rows;
-  return pmp_rollout_init(r, config, msg);
-}
-
-static enum pmp_err run_actor(struct control *c, struct pmp_errmsg *msg) {
-  const struct pmp_hello_reply *run = pmpo_run(c->session.client);
-  uint32_t most = run->limits.chunk_rows;
-  uint32_t usual = CHUNK_ROWS > 2 * c->envs ? CHUNK_ROWS : 2 * c->envs;
-  uint32_t rows = c->chunk_rows != 0 ? c->chunk_rows : usual < most ? usual : most;
-  if (rows > most)
-    return pmp_fail(msg, PMP_EINVALID, "--chunk-rows %u; the run takes at most %u", rows, most);
-  struct pmp_rollout_config config = {.model = &c->model,
-                                      .spec = &run->spec,
-                                      .name = c->common.name,
-                                      .envs = c->envs,
-                                      .threads = c->threads,
-                                      .chunk_rows = rows,
-                                      .seed = c->session.seed,
-                                      .noise_correlation = (float)c->noise_correlation};
-  struct pmp_rollout r = {0};
-  enum pmp_err err = resume(c, &r, &config, msg);
-  if (err == PMP_OK) err = act(c, &r, msg);
-  pmp_log_write(&c->session.log, PMP_LOG_INFO, "PMP-ACTOR-END", "env_steps=%" PRIu64, r.env_steps);
-  pmp_rollout_fini(&r);
-  return err;
-}
-
-/* ---- evaluating ---- */
-
-/* Environment steps of the whole run, 0 when the daemon does not say. */
-static uint64_t run_env_steps(struct control *c, struct pmpo *observer, struct pmp_arena *arena) {
-  struct pmp_request request = {.verb = PMP_VERB_STATUS};
-  struct pmp_reply reply;
-  pmp_arena_release(arena, 0);
-  if (observer == NULL || pmpo_request(observer, &request, arena, &reply, FETCH_MS, NULL) != PMP_OK)
-    return 0;
-  (void)c;
-  for (uint32_t i = 0; i < reply.u.status.numbers; i++)
-    if (strcmp(reply.u.status.number[i].name, STATUS_ENV_STEPS) == 0)
-      return (uint64_t)reply.u.status.number[i].value;
-  return 0;
-}
-
-/* Newer weights than those in use. */
-static enum pmp_err fetch_newer(struct control *c, struct pmp_errmsg *msg) {
-  for (;;) {
-    enum pmp_err err = pmpo_policy_fetch(c->session.policy, FETCH_MS, msg);
-    if (err != PMP_ENOTFOUND) return err;
-    if (pmp_stop_requested(&c->session.stop)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
-  }
-}
-
-static void report_evaluation(struct control *c, const struct pmp_evaluation *e,
-                              uint64_t env_steps) {
-  const struct pmp_number value[] = {{"eval_return", e->mean},
-                                     {"eval_return_min", e->min},
-                                     {"eval_return_max", e->max},
-                                     {"eval_episodes", e->episodes}};
-  pmp_session_report(&c->session, value, sizeof value / sizeof value[0], env_steps);
-  printf("eval_return=%.1f min=%.1f max=%.1f episodes=%u version=%" PRIu64 " learner_step=%" PRIu64
-         " env_steps=%" PRIu64 "\n",
-         e->mean, e->min, e->max, e->episodes, e->version, e->learner_step, env_steps);
-  fflush(stdout);
-}
-
-/* Sleeps out the period. */
-static enum pmp_err wait_period(struct control *c, int64_t start_ns, struct pmp_errmsg *msg) {
-  struct pmp_clock clock = pmp_clock_real();
-  int64_t end_ns = start_ns + (int64_t)(c->period * 1e9);
-  while (pmp_clock_mono(&clock) < end_ns) {
-    if (pmp_stop_requested(&c->session.stop)) return pmp_fail(msg, PMP_ECLOSED, "stopped");
-    struct timespec t = {.tv_nsec = 50000000};
-    nanosleep(&t, NULL);
-  }
-  return PMP_OK;
-}
-
-static enum pmp_err evaluate_loop(struct control *c, struct pmp_env_batch *b, struct pmpo *observer,
-                                  struct pmp_arena *arena, struct pmp_errmsg *msg) {
-  struct pmp_clock clock = pmp_clock_real();
-  struct pmp_rng rng;
-  pmp_session_rng(c->common.name, c->session.seed, 0, PURPOSE_SAMPLE, 0, &rng);
-  for (;;) {
-    int64_t start_ns = pmp_clock_mono(&clock);
-    struct pmp_evaluation e;
-    PMP_TRY(fetch_newer(c, msg));
-    uint64_t env_steps = run_env_steps(c, observer, arena); /* when the weights were as they are */
-    PMP_TRY(pmp_evaluate(b, &c->session, c->episodes, c->sample ? &rng : NULL, &e, msg));
-    report_evaluation(c, &e, env_steps);
-    if (c->once) return PMP_OK;
-    PMP_TRY(wait_period(c, start_ns, msg));
-  }
-}
-
-static uint32_t evaluation_envs(const struct control *c) {
-  return c->episodes < EVALUATION_ENVS_MAX ? c->episodes : EVALUATION_ENVS_MAX;
-}
-
-static enum pmp_err run_evaluator(struct control *c, struct pmp_errmsg *msg) {
-  uint64_t stream[EVALUATION_ENVS_MAX];
-  uint32_t envs = evaluation_envs(c);
-  for (uint32_t i = 0; i < envs; i++)
-    stream[i] = pmp_session_stream(c->common.name, 0, PURPOSE_EVALUATION, i);
-  const struct pmp_env_batch_config config = {.model = &c->model,
-                                              .envs = envs,
-                                              .threads = c->threads < envs ? c->threads : envs,
-                                              .seed = c->session.seed,
-                                              .stream = stream};
-  const struct pmpo_options options = {.url = c->common.url,
-                                       .role = PMP_ROLE_OBSERVER,
-                                       .name = c->common.name,
-                                       .client = KIND,
-                                       .connect_ms = c->common.connect_ms,
-                                       .stop = &c->session.stop.requested};
-  struct pmp_env_batch b = {0};
-  struct pmp_arena arena = {0};
-  struct pmpo *observer = NULL; /* actors may not ask for the status */
-  enum pmp_err err = pmp_arena_init(&arena, 1 << 20);
-  if (err == PMP_OK) err = pmp_env_batch_init(&b, &config, msg);
-  if (err == PMP_OK && pmpo_open(&observer, &options, msg) != PMP_OK)
-    pmp_log_write(&c->session.log, PMP_LOG_WARN, "PMP-ACTOR-STATUS", "reason=\"%s\"", msg->text);
-  if (err == PMP_OK) err = evaluate_loop(c, &b, observer, &arena, msg);
-  pmpo_close(observer);
-  pmp_env_batch_fini(&b);
-  pmp_arena_fini(&arena);
-  return err;
-}
-
 /* ---- main ---- */
 
-static enum pmp_err run(struct control *c, struct pmp_errmsg *msg) {
+enum pmp_err pmp_control_actions(struct pmp_control_command *c, uint32_t rows,
+                                 struct pmp_actions *a, struct pmp_errmsg *msg) {
+  struct pmp_actions_config config = {.kind = c->acting,
+                                      .served = c->session.policy,
+                                      .path = c->weights,
+                                      .task = c->task,
+                                      .rows_max = rows,
+                                      .sample = c->sample};
+  pmp_session_rng(c->common.name, c->session.seed, 0, PMP_CONTROL_SAMPLES, 0, &config.rng);
+  return pmp_actions_init(a, &config, msg);
+}
+
+static enum pmp_err replay(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  struct pmp_recording r;
+  struct pmp_deviations deviations;
+  PMP_TRY(load_model(c, msg));
+  PMP_TRY(pmp_recording_read(&r, pmp_fs_real(), c->replay, msg));
+  enum pmp_err err = pmp_recording_run(&r, &c->model, &deviations, msg);
+  pmp_recording_free(&r);
+  return err == PMP_OK ? pmp_deviations_print(&deviations, stdout, msg) : err;
+}
+
+/* Of a session, what there is without a daemon. */
+static enum pmp_err stand_alone(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  c->session.log = (struct pmp_log){.fd = STDERR_FILENO,
+                                    .level = c->common.quiet ? PMP_LOG_WARN : PMP_LOG_INFO,
+                                    .clock = pmp_clock_real()};
+  c->session.seed = c->common.seed;
+  enum pmp_err err = pmp_stop_start(&c->session.stop);
+  return err == PMP_OK ? PMP_OK : pmp_fail(msg, err, "signals cannot be waited for");
+}
+
+static enum pmp_err connect_session(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  const bool acts = !c->evaluate && c->render == NULL;
   const struct pmp_session_config config = {.options = &c->common,
                                             .kind = KIND,
-                                            .rows_max = c->evaluate ? evaluation_envs(c) : c->envs,
-                                            .follow = !c->evaluate,
-                                            .which =
-                                                c->policy ? PMP_WHICH_POLICY : PMP_WHICH_REFERENCE,
+                                            .rows_max = c->evaluate ? pmp_control_evaluation_envs(c)
+                                                        : c->render != NULL ? 1
+                                                                            : c->envs,
+                                            .follow = acts,
+                                            .which = c->which,
                                             .fits = fits,
                                             .ctx = c};
-  enum pmp_err err = pmp_session_open(&c->session, &config, msg);
-  if (err == PMP_OK) err = policy_fits(c, msg);
+  PMP_TRY(pmp_session_open(&c->session, &config, msg));
+  return pmp_actions_fit(pmpo_policy_model(c->session.policy), c->task, "the run's", msg);
+}
+
+static enum pmp_err run(struct pmp_control_command *c, struct pmp_errmsg *msg) {
+  enum pmp_err err =
+      c->acting == PMP_ACTIONS_SERVED ? connect_session(c, msg) : stand_alone(c, msg);
   if (err == PMP_OK) err = load_model(c, msg);
-  if (err == PMP_OK) err = c->evaluate ? run_evaluator(c, msg) : run_actor(c, msg);
+  if (err == PMP_OK)
+    err = c->evaluate         ? pmp_control_evaluate(c, msg)
+          : c->render != NULL ? pmp_control_render(c, msg)
+                              : pmp_control_act(c, msg);
   err = pmp_session_outcome(&c->session, KIND, err, msg);
   pmp_session_close(&c->session);
-  pmp_env_model_free(&c->model);
   return err;
 }
 
 int pmp_control_main(int argc, char **argv) {
-  struct control c = {0};
+  struct pmp_control_command c = {0};
   struct pmp_errmsg msg = {{0}};
   bool done;
   if (parse(&c, argc, argv, &done, &msg) != PMP_OK) {
@@ -353,10 +281,9 @@ int pmp_control_main(int argc, char **argv) {
     return PMP_EXIT_USAGE;
   }
   if (done) return PMP_EXIT_OK;
-  if (c.list) {
-    list_tasks();
-    return PMP_EXIT_OK;
-  }
-  enum pmp_err err = run(&c, &msg);
+  enum pmp_err err = c.list             ? list_tasks(&c, &msg)
+                     : c.replay != NULL ? replay(&c, &msg)
+                                        : run(&c, &msg);
+  pmp_env_model_free(&c.model);
   return err == PMP_OK ? PMP_EXIT_OK : pmp_options_fail(KIND, err, &msg);
 }

@@ -1,5 +1,7 @@
 #include "actors/control/physics.h"
 
+#include "actors/control/views.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -50,22 +52,28 @@ enum pmp_err pmp_physics_guard(void (*fn)(void *arg), void *arg, struct pmp_errm
 }
 
 void pmp_physics_forward_passive(struct pmp_physics *p) {
-  mj_forward(p->passive, p->d);
+  mj_forward(&p->views->passive, p->d);
+}
+
+/* What is left of a physics step when positions and velocities have been seen to. */
+static void finish_step(const mjModel *m, mjData *d) {
+  if (m->opt.integrator != mjINT_RK4) {
+    mj_step2(m, d);
+    return;
+  }
+  mj_forwardSkip(m, d, mjSTAGE_VEL, 1); /* mj_step2 knows no Runge-Kutta */
+  mj_checkAcc(m, d);
+  mj_RungeKutta(m, d, 4);
 }
 
 void pmp_physics_advance(struct pmp_physics *p, int substeps) {
-  const mjModel *m = p->m;
+  const struct pmp_views *v = p->views;
   mjData *d = p->d;
-  if (m->opt.integrator == mjINT_RK4) {
-    for (int i = 0; i < substeps; i++) mj_step(m, d);
-    mj_kinematics(m, d); /* rewards and observations of these tasks need no more */
-    return;
-  }
   /* The second half of a step comes first, so that a control step ends with fresh positions and
-   * velocities. */
-  mj_step2(m, d);
-  for (int i = 1; i < substeps; i++) mj_step(m, d);
-  mj_step1(m, d);
+   * velocities. Sensors of acceleration keep what the last physics step found at its start. */
+  finish_step(substeps > 1 ? &v->inner : &v->held, d);
+  for (int i = 1; i < substeps; i++) mj_step(i < substeps - 1 ? &v->inner : &v->held, d);
+  mj_step1(&v->last, d);
 }
 
 bool pmp_physics_warned(const mjData *d) {
@@ -107,6 +115,23 @@ enum pmp_err pmp_physics_draw_joints_free(struct pmp_physics *p, const struct pm
     if (p->d->ncon == 0) return PMP_OK;
   }
   return PMP_EINTERNAL;
+}
+
+void pmp_physics_velocity(const struct pmp_physics *p, int root, double out[3]) {
+  const mjModel *m = p->m;
+  const mjData *d = p->d;
+  double sum[3] = {0.0, 0.0, 0.0};
+  for (int b = root; b < (int)m->nbody; b++) {
+    if (m->body_rootid[b] != root) continue;
+    /* cvel is of the point of the body that passes through the tree's centre of mass. */
+    const double *w = d->cvel + 6 * b, *v = w + 3, *at = d->xipos + 3 * b;
+    const double *com = d->subtree_com + 3 * root;
+    const double r[3] = {at[0] - com[0], at[1] - com[1], at[2] - com[2]};
+    sum[0] += m->body_mass[b] * (v[0] + w[1] * r[2] - w[2] * r[1]);
+    sum[1] += m->body_mass[b] * (v[1] + w[2] * r[0] - w[0] * r[2]);
+    sum[2] += m->body_mass[b] * (v[2] + w[0] * r[1] - w[1] * r[0]);
+  }
+  for (int k = 0; k < 3; k++) out[k] = sum[k] / m->body_subtreemass[root];
 }
 
 double pmp_distance(const double a[3], const double b[3]) {

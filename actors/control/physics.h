@@ -13,11 +13,12 @@
 #include <stdbool.h>
 
 struct pmp_task;
+struct pmp_views; /* a model as the parts of a control step see it: views.h */
 
 struct pmp_physics {
   const struct pmp_task *task;
-  mjModel *m;       /* only a task's init may write to it */
-  mjModel *passive; /* the same arrays as m, with actuation disabled */
+  mjModel *m;              /* only a task's init may write to it */
+  struct pmp_views *views; /* of m; read only */
   mjData *d;
   const void *ids; /* the task's own struct, filled by its prepare; shared, read only */
 };
@@ -37,8 +38,9 @@ PMP_MUST_CHECK enum pmp_err pmp_physics_guard(void (*fn)(void *arg), void *arg,
 
 /* mj_forward without actuation: what the suite calls after every change of the start state. */
 void pmp_physics_forward_passive(struct pmp_physics *p);
-/* One control step of `substeps` with p->d->ctrl, after which positions, velocities and what
- * derives from them are current. */
+/* One control step of `substeps` with p->d->ctrl, after which positions, velocities and what the
+ * task's rewards and observations derive from them are current. Energies, cameras, lights and the
+ * other sensors are not. */
 void pmp_physics_advance(struct pmp_physics *p, int substeps);
 /* true when MuJoCo counted a numerical warning since the counters were cleared. */
 bool pmp_physics_warned(const mjData *d);
@@ -68,6 +70,9 @@ static inline const double *pmp_site_pos(const struct pmp_physics *p, int site) 
 static inline const double *pmp_sensor(const struct pmp_physics *p, int sensor) {
   return p->d->sensordata + p->m->sensor_adr[sensor];
 }
+/* Velocity of the centre of mass of the tree whose root is body `root`, a child of the world: what
+ * MuJoCo's sensor subtreelinvel measures, at a third of its cost. */
+void pmp_physics_velocity(const struct pmp_physics *p, int root, double out[3]);
 /* |a - b| of two points in space. */
 double pmp_distance(const double a[3], const double b[3]);
 /* out = R^T v for a row-major 3 x 3 rotation: v seen from the body. */

@@ -1,5 +1,6 @@
 #include "actors/control/recording.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,4 +216,30 @@ enum pmp_err pmp_recording_run(const struct pmp_recording *r, const struct pmp_e
     err = run_episode(r, &r->episode[e], env, out, msg);
   pmp_env_free(env);
   return err;
+}
+
+enum pmp_err pmp_deviations_print(const struct pmp_deviations *d, FILE *out,
+                                  struct pmp_errmsg *msg) {
+  const struct {
+    const char *name;
+    struct pmp_deviation value;
+  } parts[] = {
+      {"qpos", d->qpos}, {"qvel", d->qvel}, {"observation", d->observation}, {"reward", d->reward}};
+  json_t *line = json_object();
+  int rc = line == NULL;
+  for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && rc == 0; i++) {
+    const struct pmp_deviation *v = &parts[i].value;
+    if (!isfinite(v->absolute) || !isfinite(v->relative)) {
+      json_decref(line);
+      return pmp_fail(msg, PMP_ENONFINITE, "the deviation of %s is not finite", parts[i].name);
+    }
+    rc = json_object_set_new(
+        line, parts[i].name,
+        json_pack("{s:f, s:f}", "absolute", v->absolute, "relative", v->relative));
+  }
+  if (rc == 0) rc = json_dumpf(line, out, JSON_REAL_PRECISION(17));
+  json_decref(line);
+  if (rc != 0 || fputc('\n', out) == EOF || fflush(out) != 0)
+    return pmp_fail(msg, PMP_EIO, "the deviations cannot be written");
+  return PMP_OK;
 }

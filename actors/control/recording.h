@@ -13,6 +13,7 @@
 #include "base/fs.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define PMP_RECORDING_BYTES_MAX ((size_t)256 << 20)
 
@@ -56,6 +57,10 @@ struct pmp_deviations {
 PMP_MUST_CHECK enum pmp_err pmp_recording_run(const struct pmp_recording *r,
                                               const struct pmp_env_model *em,
                                               struct pmp_deviations *out, struct pmp_errmsg *msg);
+/* Writes one line of JSON: {"qpos": {"absolute": .., "relative": ..}, "qvel": .., "observation":
+ * .., "reward": ..}. PMP_ENONFINITE, PMP_EIO. */
+PMP_MUST_CHECK enum pmp_err pmp_deviations_print(const struct pmp_deviations *d, FILE *out,
+                                                 struct pmp_errmsg *msg);
 /* The largest deviation of a[n] from the recorded b[n], taken into *d. */
 void pmp_deviation_add(struct pmp_deviation *d, const double *a, const double *b, int n);
 

@@ -1,6 +1,9 @@
 #include "actors/control/task.h"
 
+#include "base/nearest.h"
+
 #include <assert.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,51 +46,17 @@ const struct pmp_task *pmp_task_at(size_t i) {
   return NULL;
 }
 
-static size_t min3(size_t a, size_t b, size_t c) {
-  size_t ab = a < b ? a : b;
-  return ab < c ? ab : c;
-}
-
-/* Insertions, deletions and replacements between two names; a is cut to a task name's length. */
-static size_t name_distance(const char *a, const char *b) {
-  size_t row[PMP_TASK_NAME_MAX + 1];
-  size_t n = strlen(b), len = strlen(a);
-  if (len > 2 * PMP_TASK_NAME_MAX) len = 2 * PMP_TASK_NAME_MAX;
-  assert(n < PMP_TASK_NAME_MAX);
-  for (size_t j = 0; j <= n; j++) row[j] = j;
-  for (size_t i = 1; i <= len; i++) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= n; j++) {
-      size_t above = row[j];
-      row[j] = min3(above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1]));
-      diagonal = above;
-    }
-  }
-  return row[n];
-}
-
 /* The nearest names, best first, as "a, b, c". */
 static void nearest_names(const char *name, char *text, size_t size) {
-  const struct pmp_task *best[NEAREST_COUNT] = {NULL};
-  size_t distance[NEAREST_COUNT] = {0};
-  for (size_t i = 0; i < pmp_task_count(); i++) {
-    const struct pmp_task *task = pmp_task_at(i);
-    size_t d = name_distance(name, task->name);
-    for (size_t k = 0; k < NEAREST_COUNT; k++) {
-      if (best[k] != NULL && distance[k] <= d) continue;
-      memmove(&best[k + 1], &best[k], (NEAREST_COUNT - 1 - k) * sizeof(best[0]));
-      memmove(&distance[k + 1], &distance[k], (NEAREST_COUNT - 1 - k) * sizeof(distance[0]));
-      best[k] = task;
-      distance[k] = d;
-      break;
-    }
-  }
+  struct pmp_nearest n;
   size_t used = 0;
+  pmp_nearest_init(&n, name, NEAREST_COUNT, SIZE_MAX);
+  for (size_t i = 0; i < pmp_task_count(); i++) pmp_nearest_offer(&n, i, pmp_task_at(i)->name);
   text[0] = '\0';
-  for (size_t k = 0; k < NEAREST_COUNT && best[k] != NULL && used < size; k++) {
-    int n = snprintf(text + used, size - used, "%s%s", k > 0 ? ", " : "", best[k]->name);
-    used += n > 0 ? (size_t)n : 0;
+  for (size_t k = 0; k < n.count && used < size; k++) {
+    int written = snprintf(text + used, size - used, "%s%s", k > 0 ? ", " : "",
+                           pmp_task_at(n.index[k])->name);
+    used += written > 0 ? (size_t)written : 0;
   }
 }
 
@@ -106,6 +75,7 @@ enum pmp_err pmp_task_find(const char *name, const struct pmp_task **out, struct
 
 int pmp_task_id(struct pmp_task_load *load, mjtObj type, const char *name) {
   int id = mj_name2id(load->m, (int)type, name);
+  if (id >= 0 && type == mjOBJ_SENSOR) pmp_task_reads_sensor(load, id);
   if (id >= 0) return id;
   if (load->missing == NULL) load->missing = name;
   return 0;
@@ -131,6 +101,10 @@ int pmp_task_held_sensor(struct pmp_task_load *load, const char *name) {
   assert(load->held_count < PMP_TASK_HELD_MAX);
   load->held[load->held_count++] = load->missing == NULL ? load->m->sensor_adr[id] : 0;
   return id;
+}
+
+void pmp_task_reads_sensor(struct pmp_task_load *load, int sensor) {
+  if (sensor < PMP_TASK_SENSORS_MAX) load->sensors |= UINT64_C(1) << sensor;
 }
 
 mjtNum *pmp_field_cells(const mjModel *m, enum pmp_field field, int *count) {

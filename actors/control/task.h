@@ -12,10 +12,12 @@
 
 #include <mujoco/mujoco.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#define PMP_TASK_NAME_MAX 32 /* bytes, NUL included */
-#define PMP_TASK_EDITS_MAX 8 /* model cells that one task's starts may change */
-#define PMP_TASK_HELD_MAX 8  /* acceleration sensors that one task observes */
+#define PMP_TASK_NAME_MAX 32    /* bytes, NUL included */
+#define PMP_TASK_EDITS_MAX 8    /* model cells that one task's starts may change */
+#define PMP_TASK_HELD_MAX 8     /* acceleration sensors that one task observes */
+#define PMP_TASK_SENSORS_MAX 64 /* of a model: their ids are bits */
 #define PMP_TASK_OBS_MAX 128
 #define PMP_TASK_ACT_MAX 32
 
@@ -51,6 +53,8 @@ struct pmp_task_load {
   int held[PMP_TASK_HELD_MAX]; /* cells of sensordata that only a whole step refreshes and observe
                                   reads (touch) */
   int held_count;
+  uint64_t sensors;    /* a bit for each sensor id that observe or reward reads; only these are kept
+                          up in a step */
   const char *missing; /* first name that the model does not have, or NULL */
 };
 
@@ -89,7 +93,8 @@ size_t pmp_task_count(void);
 const struct pmp_task *pmp_task_at(size_t i);
 
 /* For prepare: the id of a named thing; a missing one is remembered in load->missing and gives 0
- * (the load then fails; do not write through such an id).
+ * (the load then fails; do not write through such an id). A sensor looked up is one that the task
+ * reads.
  * `name` must be a literal. */
 int pmp_task_id(struct pmp_task_load *load, mjtObj type, const char *name);
 /* For prepare: the address of a joint in qpos / in qvel. */
@@ -100,6 +105,8 @@ void pmp_task_edits(struct pmp_task_load *load, enum pmp_field field, int index)
 /* For prepare: the id of a one-number sensor whose value stems from inside the last step, so that a
  * saved environment must bring it along. */
 int pmp_task_held_sensor(struct pmp_task_load *load, const char *name);
+/* For prepare: the task reads this sensor, which it did not look up by name. */
+void pmp_task_reads_sensor(struct pmp_task_load *load, int sensor);
 /* The cells of a field and their number. */
 mjtNum *pmp_field_cells(const mjModel *m, enum pmp_field field, int *count);
 

@@ -8,12 +8,12 @@
 #define SETTLE_STEPS 200
 
 struct ids {
-  int velocity; /* sensor */
+  int torso; /* body */
 };
 
 static void prepare(struct pmp_task_load *load) {
   struct ids *ids = load->ids;
-  ids->velocity = pmp_task_id(load, mjOBJ_SENSOR, "torso_subtreelinvel");
+  ids->torso = pmp_task_id(load, mjOBJ_BODY, "torso");
 }
 
 /* The drawn pose settles without control. Its first half step still uses the quantities of the
@@ -38,8 +38,9 @@ static void observe(const struct pmp_physics *p, double *obs) {
 
 static double reward(const struct pmp_physics *p) {
   const struct ids *ids = p->ids;
-  double speed = pmp_sensor(p, ids->velocity)[0];
-  return pmp_tolerance(speed, RUN_SPEED, INFINITY, RUN_SPEED, PMP_SIGMOID_LINEAR, 0.0);
+  double velocity[3];
+  pmp_physics_velocity(p, ids->torso, velocity);
+  return pmp_tolerance(velocity[0], RUN_SPEED, INFINITY, RUN_SPEED, PMP_SIGMOID_LINEAR, 0.0);
 }
 
 static const struct pmp_task tasks[] = {

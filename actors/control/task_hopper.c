@@ -10,16 +10,21 @@
 
 struct ids {
   int torso, foot;         /* bodies */
-  int velocity, toe, heel; /* sensors */
+  int velocity, toe, heel; /* sensors; velocity: to hop */
 };
 
 static void prepare(struct pmp_task_load *load) {
   struct ids *ids = load->ids;
   ids->torso = pmp_task_id(load, mjOBJ_BODY, "torso");
   ids->foot = pmp_task_id(load, mjOBJ_BODY, "foot");
-  ids->velocity = pmp_task_id(load, mjOBJ_SENSOR, "torso_subtreelinvel");
   ids->toe = pmp_task_held_sensor(load, "touch_toe");
   ids->heel = pmp_task_held_sensor(load, "touch_heel");
+}
+
+static void prepare_hop(struct pmp_task_load *load) {
+  struct ids *ids = load->ids;
+  prepare(load);
+  ids->velocity = pmp_task_id(load, mjOBJ_SENSOR, "torso_subtreelinvel");
 }
 
 static enum pmp_err init(struct pmp_physics *p, const struct pmp_draw *draw) {
@@ -53,11 +58,11 @@ static double reward_hop(const struct pmp_physics *p) {
 
 #define COMMON                                                                                     \
   .xml = "hopper.xml", .substeps = 4, .obs_dim = 15, .act_dim = 4, .step_limit = 1000,             \
-  .ids_size = sizeof(struct ids), .prepare = prepare, .init = init, .observe = observe
+  .ids_size = sizeof(struct ids), .init = init, .observe = observe
 
 static const struct pmp_task tasks[] = {
-    {.name = "hopper_stand", COMMON, .reward = reward_stand},
-    {.name = "hopper_hop", COMMON, .reward = reward_hop},
+    {.name = "hopper_stand", COMMON, .prepare = prepare, .reward = reward_stand},
+    {.name = "hopper_hop", COMMON, .prepare = prepare_hop, .reward = reward_hop},
 };
 
 const struct pmp_domain pmp_domain_hopper = {tasks, sizeof(tasks) / sizeof(tasks[0])};

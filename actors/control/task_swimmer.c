@@ -5,15 +5,15 @@
 #include <math.h>
 #include <stdio.h>
 
-#define WIDE_BOX 2.0      /* half side of where the target lies, metres */
-#define NEAR_BOX 0.3      /* the same, once in five */
-#define FIRST_VELOCITY 12 /* in sensordata: behind four positions and axes of the head */
+#define WIDE_BOX 2.0 /* half side of where the target lies, metres */
+#define NEAR_BOX 0.3 /* the same, once in five */
 
 enum { BODIES = 0 }; /* param: links, head included */
 
 struct ids {
   int head;         /* body */
   int nose, target; /* geoms */
+  int velocity;     /* in sensordata: six numbers a link */
   int light;        /* shines on the target: display only */
 };
 
@@ -100,6 +100,9 @@ static void prepare(struct pmp_task_load *load) {
   ids->head = pmp_task_id(load, mjOBJ_BODY, "head");
   ids->nose = pmp_task_id(load, mjOBJ_GEOM, "nose");
   ids->target = pmp_task_id(load, mjOBJ_GEOM, "target");
+  int first = pmp_task_id(load, mjOBJ_SENSOR, "head_vel"); /* from here on to the last link's */
+  for (int i = first; i < (int)load->m->nsensor; i++) pmp_task_reads_sensor(load, i);
+  if (load->missing == NULL) ids->velocity = load->m->sensor_adr[first];
   for (int k = 0; k < 2; k++) {
     pmp_task_edits(load, PMP_FIELD_GEOM_POS, 3 * ids->target + k);
     pmp_task_edits(load, PMP_FIELD_LIGHT_POS, 3 * ids->light + k);
@@ -128,8 +131,9 @@ static void nose_to_target(const struct pmp_physics *p, double out[2]) {
 }
 
 static void observe(const struct pmp_physics *p, double *obs) {
+  const struct ids *ids = p->ids;
   int bodies = (int)p->task->param[BODIES];
-  const double *velocity = p->d->sensordata + FIRST_VELOCITY;
+  const double *velocity = p->d->sensordata + ids->velocity;
   pmp_put(&obs, p->d->qpos + 3, bodies - 1);
   nose_to_target(p, obs);
   obs += 2;

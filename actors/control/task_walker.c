@@ -10,12 +10,13 @@ enum { SPEED = 0 }; /* param: metres a second; 0: stand */
 
 struct ids {
   int torso;    /* body */
-  int velocity; /* sensor */
+  int velocity; /* sensor, of the tasks with a speed */
 };
 
 static void prepare(struct pmp_task_load *load) {
   struct ids *ids = load->ids;
   ids->torso = pmp_task_id(load, mjOBJ_BODY, "torso");
+  if (load->task->param[SPEED] == 0.0) return;
   ids->velocity = pmp_task_id(load, mjOBJ_SENSOR, "torso_subtreelinvel");
 }
 

@@ -1,13 +1,11 @@
 #include "clients/pmpo-eval/field.h"
 
+#include "base/nearest.h"
 #include "clients/pmpo-eval/tensor.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-#define NAME_BYTES_MAX 31
 
 const json_t *pmp_field(const json_t *object, const char *name) {
   const json_t *value = json_object_get(object, name);
@@ -57,42 +55,17 @@ enum pmp_err pmp_field_word(const json_t *object, const char *name, const char *
                   json_string_value(value), all);
 }
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
-/* Edit distance, case aside, neighbours swapped counting once. */
-static size_t distance(const char *a, const char *b) {
-  const size_t n = strlen(a), m = strlen(b);
-  size_t d[NAME_BYTES_MAX + 1][NAME_BYTES_MAX + 1];
-  if (n > NAME_BYTES_MAX || m > NAME_BYTES_MAX) return NAME_BYTES_MAX;
-  for (size_t j = 0; j <= m; j++) d[0][j] = j;
-  for (size_t i = 1; i <= n; i++) {
-    d[i][0] = i;
-    for (size_t j = 1; j <= m; j++) {
-      const bool other = tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]);
-      d[i][j] = least(d[i - 1][j - 1] + other, least(d[i - 1][j], d[i][j - 1]) + 1);
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  }
-  return d[n][m];
-}
-
 const char *pmp_field_nearest(const char *name, const char *const *names) {
-  const size_t length = strlen(name);
-  const char *found = NULL;
-  size_t best = 4;
+  enum { FAR = 4 };
+  struct pmp_nearest n;
+  pmp_nearest_init(&n, name, 1, FAR);
   for (size_t i = 0; names[i] != NULL; i++) {
-    const bool begins = length >= 3 && strncmp(names[i], name, length) == 0;
-    const size_t d = begins ? 0 : distance(name, names[i]);
     /* Half of a short name changed is another name. */
-    if (d < best && 2 * d <= strlen(names[i])) {
-      best = d;
-      found = names[i];
-    }
+    const bool close = 2 * pmp_nearest_distance(name, names[i]) <= strlen(names[i]);
+    const bool begins = strncmp(names[i], name, strlen(name)) == 0;
+    if (close || begins) pmp_nearest_offer(&n, i, names[i]);
   }
-  return found;
+  return n.count > 0 ? names[n.index[0]] : NULL;
 }
 
 enum pmp_err pmp_field_known(json_t *object, const char *place, const char *const *names,

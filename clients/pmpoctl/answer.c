@@ -35,6 +35,7 @@ json_t *pmp_answer_actors_json(const struct pmp_actor_status *actor, uint32_t co
                           "env_steps", (json_int_t)a->env_steps, "idle_ms", (json_int_t)a->idle_ms);
     if (!j) continue;
     json_object_set_new(j, "values", pmp_answer_numbers_json(a->value, a->values));
+    json_object_set_new(j, "numbers", pmp_answer_numbers_json(a->number, a->numbers));
     json_array_append_new(list, j);
   }
   return list;

@@ -113,3 +113,26 @@ void pmp_chart_nice(double *lo, double *hi) {
   *hi = ceil(*hi / step) * step;
   if (*hi <= *lo) *hi = *lo + step;
 }
+
+size_t pmp_chart_log(const double *y, size_t n, double *out, double *lo, double *hi) {
+  size_t gaps = 0;
+  *lo = INFINITY;
+  *hi = -INFINITY;
+  for (size_t i = 0; i < n; i++) {
+    out[i] = y[i] > 0 && isfinite(y[i]) ? log10(y[i]) : NAN;
+    if (isnan(out[i])) {
+      gaps++;
+      continue;
+    }
+    *lo = fmin(*lo, out[i]);
+    *hi = fmax(*hi, out[i]);
+  }
+  if (gaps == n) {
+    *lo = *hi = 0;
+    return gaps;
+  }
+  *lo = floor(*lo);
+  *hi = ceil(*hi);
+  if (*hi <= *lo) *hi = *lo + 1;
+  return gaps;
+}

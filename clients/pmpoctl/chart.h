@@ -33,5 +33,8 @@ const char *pmp_chart_text(const struct pmp_chart *c, int row, int column, bool 
                            char out[PMP_CHART_CELL]);
 /* Round numbers around [lo, hi]. */
 void pmp_chart_nice(double *lo, double *hi);
+/* For a logarithmic scale: the logarithms (base 10) of y[n], NAN (a gap) at or below 0, and powers
+ * of ten around them. Returns how many are gaps; n of them: [lo, hi] is empty. out may be y. */
+size_t pmp_chart_log(const double *y, size_t n, double *out, double *lo, double *hi);
 
 #endif

@@ -1,7 +1,9 @@
 /* history: series by name, as a table, CSV, JSON or a picture. */
+#include "base/nearest.h"
 #include "clients/pmpoctl/answer.h"
 #include "clients/pmpoctl/command.h"
 #include "clients/pmpoctl/format.h"
+#include "clients/pmpoctl/names.h"
 #include "clients/pmpoctl/plot.h"
 
 #include <math.h>
@@ -17,7 +19,8 @@ enum {
   OPT_MEAN,
   OPT_X,
   OPT_LINE,
-  OPT_TITLE
+  OPT_TITLE,
+  OPT_LOG
 };
 
 #define NAMES_MAX 64
@@ -44,17 +47,13 @@ static bool parse_axes(const char *text, struct pmp_plot *p) {
 }
 
 static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
-  static const struct option options[] = {{"csv", no_argument, NULL, OPT_CSV},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"png", required_argument, NULL, OPT_PNG},
-                                          {"from", required_argument, NULL, OPT_FROM},
-                                          {"to", required_argument, NULL, OPT_TO},
-                                          {"points", required_argument, NULL, OPT_POINTS},
-                                          {"mean", required_argument, NULL, OPT_MEAN},
-                                          {"x", required_argument, NULL, OPT_X},
-                                          {"line", required_argument, NULL, OPT_LINE},
-                                          {"title", required_argument, NULL, OPT_TITLE},
-                                          {0}};
+  static const struct option options[] = {
+      {"csv", no_argument, NULL, OPT_CSV},         {"json", no_argument, NULL, OPT_JSON},
+      {"png", required_argument, NULL, OPT_PNG},   {"from", required_argument, NULL, OPT_FROM},
+      {"to", required_argument, NULL, OPT_TO},     {"points", required_argument, NULL, OPT_POINTS},
+      {"mean", required_argument, NULL, OPT_MEAN}, {"x", required_argument, NULL, OPT_X},
+      {"line", required_argument, NULL, OPT_LINE}, {"title", required_argument, NULL, OPT_TITLE},
+      {"log", no_argument, NULL, OPT_LOG},         {0}};
   struct pmp_errmsg msg = {{0}};
   int ch;
   while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
@@ -71,6 +70,9 @@ static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
       break;
     case OPT_TITLE:
       w->title = optarg;
+      break;
+    case OPT_LOG:
+      w->plot.log = true;
       break;
     case OPT_FROM:
       err = pmp_ctl_number(optarg, 0, 9e15, &w->from, &msg);
@@ -164,10 +166,17 @@ static enum pmp_err print_png(const struct want *w, const struct pmp_history_rep
   p.line = w->line;
   p.width = p.panels > 1 ? 560 : 800;
   p.height = p.panels > 1 ? 400 : 480;
-  return pmp_plot_png(&p, h->series, h->count, w->png, msg);
+  PMP_TRY(pmp_plot_png(&p, h->series, h->count, w->png, msg));
+  const uint64_t hidden = p.log ? pmp_plot_hidden(h->series, h->count) : 0;
+  if (hidden > 0)
+    fprintf(stderr,
+            "pmpoctl history: left out what is at or below 0, for which --log has no place: "
+            "%llu point%s\n",
+            (unsigned long long)hidden, hidden == 1 ? "" : "s");
+  return PMP_OK;
 }
 
-/* A name that is not there gives an empty series: say so, with the nearest one that is. */
+/* A name that is not there gives an empty series: say so, with the nearest ones that are. */
 static enum pmp_err check_names(struct pmp_ctl *ctl, char **name, int count,
                                 struct pmp_errmsg *msg) {
   const struct pmp_request q = {.verb = PMP_VERB_HISTORY};
@@ -175,25 +184,13 @@ static enum pmp_err check_names(struct pmp_ctl *ctl, char **name, int count,
   PMP_TRY(pmp_ctl_ask(ctl, &q, &reply, msg));
   const struct pmp_history_reply *h = &reply.u.history;
   for (int i = 0; i < count; i++) {
-    const char *near = NULL;
-    size_t best = 4;
-    bool found = false;
-    for (uint32_t k = 0; k < h->count && !found; k++) {
-      const char *full = h->series[k].name, *dot = strchr(full, '.');
-      size_t distance = pmp_command_distance(name[i], full);
-      if (dot && pmp_command_distance(name[i], dot + 1) < distance)
-        distance =
-            pmp_command_distance(name[i], dot + 1); /* "eval_return" for "actor.eval_return" */
-      found = strcmp(full, name[i]) == 0;
-      if (distance < best) {
-        best = distance;
-        near = full;
-      }
-    }
-    if (found) continue;
-    return pmp_fail(msg, PMP_ENOTFOUND, "there is no series \"%.60s\"%s%s%s", name[i],
-                    near ? "; did you mean " : " (pmpoctl history lists them)", near ? near : "",
-                    near ? "?" : "");
+    struct pmp_names near;
+    char text[PMP_NAMES_TEXT];
+    pmp_names_init(&near, name[i]);
+    for (uint32_t k = 0; k < h->count; k++) pmp_names_offer(&near, h->series[k].name);
+    if (near.known) continue;
+    return pmp_fail(msg, PMP_ENOTFOUND, "there is no series \"%.60s\"%s", name[i],
+                    pmp_names_text(&near, " (pmpoctl history lists them)", text));
   }
   return PMP_OK;
 }
@@ -222,6 +219,9 @@ static int run_history(struct pmp_ctl *ctl, int argc, char **argv) {
   if (names > NAMES_MAX) return pmp_ctl_usage(ctl, "at most %d series at once", NAMES_MAX);
   if (w.csv + w.json + (w.png != NULL) > 1)
     return pmp_ctl_usage(ctl, "one of --csv, --json and --png");
+  if (w.plot.log && !w.png) return pmp_ctl_usage(ctl, "--log is for pictures: add --png FILE");
+  if (w.plot.log && w.line <= 0)
+    return pmp_ctl_usage(ctl, "--log has no place for a line at %g: it begins above 0", w.line);
   struct pmp_errmsg msg = {{0}};
   enum pmp_err err = pmp_ctl_open(ctl, PMP_ROLE_OBSERVER, &msg);
   if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
@@ -257,6 +257,8 @@ const struct pmp_command pmp_command_history = {
     "    --x AXES      panels against step, env, wall: a list (env)\n"
     "    --mean N      and a line through the mean of N points\n"
     "    --line VALUE  and a dashed line at this height\n"
+    "    --log         with a logarithmic scale of the values: points at or below 0 are left out,\n"
+    "                  which is said; without any above 0 there is no picture (exit code 1)\n"
     "    --title TEXT\n"
     "  --from, --to    range of learner steps\n"
     "  --points N      thinned evenly to at most N (table 20, picture 1000, else the daemon's "

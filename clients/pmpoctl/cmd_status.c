@@ -2,6 +2,8 @@
 #include "clients/pmpoctl/answer.h"
 #include "clients/pmpoctl/command.h"
 #include "clients/pmpoctl/format.h"
+#include "clients/pmpoctl/names.h"
+#include "clients/pmpoctl/summary.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,100 +19,44 @@ static const char *text(const struct pmp_status_reply *s, const char *name) {
   return t ? t : "";
 }
 
-/* ---- status for people: lines from a template ---- */
+/* ---- status for people ---- */
 
-enum unit { COUNT, REAL, RATE, BYTES, SECONDS };
-
-/* A line's parts: a number that is there is printed as text around it; a line without any is left
- * out. */
-struct part {
-  const char *before, *name;
-  enum unit unit;
-  const char *after;
-};
-struct line {
-  const char *head;
-  struct part part[6];
-};
-
-static const struct line lines[] = {
-    {"environment",
-     {{"", "env.steps", COUNT, " steps"}, {", ", "ingest.rows", COUNT, " rows taken in"}}},
-    {"learner",
-     {{"", "learner.steps", COUNT, " steps"},
-      {", ", "learner.steps_per_s", RATE, ""},
-      {", reference version ", "weights.version", COUNT, ""},
-      {", checkpoint at step ", "learner.checkpoint_step", COUNT, ""}}},
-    {"verdicts",
-     {{"", "learner.accepted_total", COUNT, " accepted"},
-      {", ", "learner.rejected_total", COUNT, " rejected"},
-      {", ", "store.open_items", COUNT, " rows wait for people"}}},
-    {"policy",
-     {{"loss ", "learner.loss", REAL, ""},
-      {", KL ", "learner.kl", REAL, ""},
-      {", KL of the spread ", "learner.kl_std", REAL, ""},
-      {", entropy ", "learner.entropy", REAL, ""},
-      {", std ", "learner.std", REAL, ""},
-      {", gradient ", "learner.grad_norm", REAL, ""}}},
-    {"critic",
-     {{"loss ", "learner.critic_loss", REAL, ""}, {", mean value ", "learner.q_mean", REAL, ""}}},
-    {"limiter",
-     {{"", "limiter.samples_per_insert", COUNT, " rows trained on an insert"},
-      {", debt ", "limiter.debt", COUNT, " rows"},
-      {", ", "ingest.held", COUNT, " appends held"}}},
-    {"replay",
-     {{"", "replay.trainable", COUNT, " rows trainable"},
-      {", ", "replay.pending", COUNT, " pending"},
-      {", ", "replay.bytes", BYTES, " of memory"}}},
-    {"store",
-     {{"", "store.rows", COUNT, " rows"},
-      {", ", "store.bytes", BYTES, ""},
-      {", ", "store.commits", COUNT, " commits"},
-      {", ", "store.refused", COUNT, " refused"}}},
-    {"process",
-     {{"up ", "process.uptime_s", SECONDS, ""},
-      {", CPU ", "process.cpu_s", SECONDS, ""},
-      {", peak memory ", "process.rss_peak_bytes", BYTES, ""},
-      {", connections ", "rpc.connections", COUNT, ""}}},
-};
-
-static const char *in_unit(enum unit unit, double v, char out[PMP_FORMAT_MAX]) {
-  switch (unit) {
-  case COUNT:
-    return pmp_format_count(v, out);
-  case REAL:
-    return pmp_format_real(v, out);
-  case RATE:
-    return pmp_format_rate(v, out);
-  case BYTES:
-    return pmp_format_bytes(v, out);
-  case SECONDS:
-    return pmp_format_seconds(v, out);
-  }
-  return "";
+static double summary_number(const void *ctx, const char *name) {
+  return number(ctx, name);
 }
 
-static void print_line(const struct pmp_status_reply *s, const struct line *l) {
-  bool any = false;
-  for (size_t i = 0; i < sizeof l->part / sizeof l->part[0] && l->part[i].name; i++) {
-    const struct part *p = &l->part[i];
-    char value[PMP_FORMAT_MAX];
-    const double v = number(s, p->name);
-    if (isnan(v)) continue;
-    if (!any) printf("  %-12s ", l->head);
-    const char *before = p->before;
-    if (!any && before[0] == ',') before += 2;
-    printf("%s%s%s", before, in_unit(p->unit, v, value), p->after);
-    any = true;
+/* One a line, as the daemon says them. */
+static void print_warnings(const char *lines) {
+  while (*lines) {
+    const int n = (int)strcspn(lines, "\n");
+    printf("  %-12s %.*s\n", "warning", n, lines);
+    lines += n + (lines[n] == '\n');
   }
-  if (any) putchar('\n');
+}
+
+static void print_returns(const struct pmp_actor_status *a) {
+  char one[PMP_FORMAT_MAX], two[PMP_FORMAT_MAX], three[PMP_FORMAT_MAX];
+  const double episodes = pmp_answer_number(a->number, a->numbers, "episodes"),
+               evaluated = pmp_answer_number(a->number, a->numbers, "eval_last");
+  if (!isnan(episodes))
+    printf(", return %s, mean of %.0f: %s, %s episodes",
+           pmp_format_real(pmp_answer_number(a->number, a->numbers, "return_last"), one),
+           pmp_answer_number(a->number, a->numbers, "return_mean_of"),
+           pmp_format_real(pmp_answer_number(a->number, a->numbers, "return_mean"), two),
+           pmp_format_count(episodes, three));
+  if (!isnan(evaluated))
+    printf(", evaluation %s %s ago, best %s", pmp_format_real(evaluated, one),
+           pmp_format_seconds(pmp_answer_number(a->number, a->numbers, "eval_age_s"), two),
+           pmp_format_real(pmp_answer_number(a->number, a->numbers, "eval_best"), three));
 }
 
 static void print_actor(const struct pmp_actor_status *a) {
   char steps[PMP_FORMAT_MAX], idle[PMP_FORMAT_MAX], value[PMP_FORMAT_MAX];
   printf("  %-12s %s: %s steps, reference %llu", "actor", a->name,
          pmp_format_count((double)a->env_steps, steps), (unsigned long long)a->ref_version);
-  for (uint32_t i = 0; i < a->values && i < 4; i++)
+  print_returns(a);
+  const bool counted = a->numbers > 0;
+  for (uint32_t i = 0; !counted && i < a->values && i < 4; i++)
     printf(", %s %s", a->value[i].name,
            pmp_format_named(a->value[i].name, a->value[i].value, value));
   if (a->idle_ms > 5000)
@@ -125,7 +71,8 @@ static void print_status(const struct pmp_status_reply *s) {
   printf("\n  %-12s %s, %s\n", "run", name, text(s, "run_id"));
   printf("  %-12s %s\n", "folder", text(s, "dir"));
   printf("  %-12s desk %s, data %s\n", "addresses", text(s, "desk_url"), text(s, "data_url"));
-  for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) print_line(s, &lines[i]);
+  print_warnings(text(s, "warnings"));
+  pmp_summary_print(summary_number, s, stdout);
   for (uint32_t i = 0; i < s->actors; i++) print_actor(&s->actor[i]);
 }
 
@@ -141,6 +88,19 @@ static int print_json(const struct pmp_ctl *ctl, const struct pmp_status_reply *
   return pmp_ctl_failed(ctl, PMP_EIO, &(struct pmp_errmsg){"the status could not be written"});
 }
 
+static int no_such(const struct pmp_ctl *ctl, const struct pmp_status_reply *s, const char *name) {
+  struct pmp_errmsg msg;
+  struct pmp_names near;
+  char text_of[PMP_NAMES_TEXT];
+  pmp_names_init(&near, name);
+  for (uint32_t i = 0; i < s->texts; i++) pmp_names_offer(&near, s->text[i].name);
+  for (uint32_t i = 0; i < s->numbers; i++) pmp_names_offer(&near, s->number[i].name);
+  return pmp_ctl_failed(ctl,
+                        pmp_fail(&msg, PMP_ENOTFOUND, "the status has no \"%.60s\"%s", name,
+                                 pmp_names_text(&near, " (--all lists its names)", text_of)),
+                        &msg);
+}
+
 /* One value a line, plain, for scripts. */
 static int print_named(const struct pmp_ctl *ctl, const struct pmp_status_reply *s, char **name,
                        int count) {
@@ -152,16 +112,19 @@ static int print_named(const struct pmp_ctl *ctl, const struct pmp_status_reply 
     } else if (!isnan(v)) {
       printf("%.15g\n", v);
     } else {
-      struct pmp_errmsg msg;
-      return pmp_ctl_failed(
-          ctl, pmp_fail(&msg, PMP_ENOTFOUND, "the status has no \"%.60s\"", name[i]), &msg);
+      return no_such(ctl, s, name[i]);
     }
   }
   return PMP_EXIT_OK;
 }
 
 static void print_all(const struct pmp_status_reply *s) {
-  for (uint32_t i = 0; i < s->texts; i++) printf("%-32s %s\n", s->text[i].name, s->text[i].value);
+  for (uint32_t i = 0; i < s->texts; i++) {
+    printf("%-32s ", s->text[i].name);
+    for (const char *c = s->text[i].value; *c; c++) /* a line a name */
+      fputs(*c == '\n' ? "; " : (const char[]){*c, 0}, stdout);
+    putchar('\n');
+  }
   for (uint32_t i = 0; i < s->numbers; i++)
     printf("%-32s %.10g\n", s->number[i].name, s->number[i].value);
 }
@@ -205,9 +168,16 @@ static void set_count(struct pmp_table *t, size_t column, double v) {
   pmp_table_set(t, column, pmp_format_count(v, out));
 }
 
+static void set_real(struct pmp_table *t, size_t column, double v) {
+  char out[PMP_FORMAT_MAX];
+  pmp_table_set(t, column, isnan(v) ? "-" : pmp_format_real(v, out));
+}
+
 static int print_actors(const struct pmp_status_reply *s) {
   struct pmp_table t;
-  pmp_table_init(&t, "actor|>epoch|>rows|>env steps|>reference|>idle|last report");
+  pmp_table_init(
+      &t,
+      "actor|>epoch|>rows|>env steps|>reference|>idle|>episodes|>return|>mean of 10|last report");
   for (uint32_t i = 0; i < s->actors; i++) {
     const struct pmp_actor_status *a = &s->actor[i];
     char report[PMP_TABLE_CELL] = "", out[PMP_FORMAT_MAX];
@@ -218,12 +188,15 @@ static int print_actors(const struct pmp_status_reply *s) {
     set_count(&t, 3, (double)a->env_steps);
     set_count(&t, 4, (double)a->ref_version);
     pmp_table_set(&t, 5, a->idle_ms < 0 ? "-" : pmp_format_seconds((double)a->idle_ms / 1e3, out));
+    set_count(&t, 6, pmp_answer_number(a->number, a->numbers, "episodes"));
+    set_real(&t, 7, pmp_answer_number(a->number, a->numbers, "return_last"));
+    set_real(&t, 8, pmp_answer_number(a->number, a->numbers, "return_mean"));
     for (uint32_t k = 0; k < a->values; k++) {
       const size_t used = strlen(report);
       snprintf(report + used, sizeof report - used, "%s%s %s", used ? ", " : "", a->value[k].name,
                pmp_format_named(a->value[k].name, a->value[k].value, out));
     }
-    pmp_table_set(&t, 6, report);
+    pmp_table_set(&t, 9, report);
   }
   if (s->actors == 0)
     puts("no actor has a session");

@@ -4,6 +4,7 @@
 #include "clients/pmpoctl/format.h"
 
 #include <math.h>
+#include <stdio.h>
 
 enum { OPT_MEAN = 256, OPT_QUIET, OPT_EVERY };
 
@@ -55,7 +56,7 @@ static int run_wait(struct pmp_ctl *ctl, int argc, char **argv) {
                           &msg) != PMP_OK)
     return pmp_ctl_usage(ctl, "%s", msg.text);
   const double until = ctl->timeout_given ? pmp_ctl_now() + ctl->timeout_s : INFINITY;
-  bool answered = false, holds = false;
+  bool answered = false, holds = false, looked = w.quiet;
   enum pmp_err err = pmp_ctl_open(ctl, PMP_ROLE_OBSERVER, &msg);
   while (err == PMP_OK && !holds) {
     /* One check outlasts a restart, but not the whole wait. */
@@ -64,6 +65,13 @@ static int run_wait(struct pmp_ctl *ctl, int argc, char **argv) {
     const int ms = left < 2 ? (int)(left * 1e3) + 1 : 2000;
     err = pmp_condition_check(&c, ctl->client, &ctl->arena, ms, &holds, &msg);
     if (err == PMP_OK) answered = true;
+    if (answered && !looked && !holds) {
+      char doubt[PMP_NAMES_TEXT];
+      looked = true; /* once: it may come yet */
+      if (pmp_condition_doubt(&c, ctl->client, &ctl->arena, 2000, doubt, NULL) == PMP_OK &&
+          doubt[0])
+        fprintf(stderr, "pmpoctl wait: %s Waiting for it.\n", doubt);
+    }
     if (err == PMP_ETIMEOUT || err == PMP_EBUSY || err == PMP_EUNAVAILABLE) {
       if (ctl->dir && !pmp_ctl_stopped(ctl->stop)) { /* it may come back at another port */
         pmpo_close(ctl->client);

@@ -2,13 +2,25 @@
 #include "clients/pmpoctl/command.h"
 #include "clients/pmpoctl/format.h"
 #include "clients/pmpoctl/screen.h"
+#include "clients/pmpoctl/summary.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { OPT_PLAIN = 256, OPT_EVERY, OPT_UNTIL, OPT_MEAN, OPT_FOR, OPT_LOST, OPT_METRIC };
+enum {
+  OPT_PLAIN = 256,
+  OPT_EVERY,
+  OPT_UNTIL,
+  OPT_MEAN,
+  OPT_FOR,
+  OPT_LOST,
+  OPT_METRIC,
+  OPT_LOG,
+  OPT_FULL
+};
 
 struct want {
   struct pmp_watch watch;
@@ -51,6 +63,39 @@ static void rate(double v) {
   if (!isnan(v)) printf(" (%s)", pmp_format_rate(v, out));
 }
 
+static double number(const void *ctx, const char *name) {
+  return pmp_feed_number(ctx, name);
+}
+
+static void plain_progress(const struct pmp_feed_view *v) {
+  char left[PMP_FORMAT_MAX];
+  const double share = pmp_feed_number(v, "run.progress"), s = pmp_feed_number(v, "run.left_s");
+  if (isnan(share)) return;
+  printf("  %.0f %%", floor(100 * share));
+  if (!isnan(s)) printf(", %s left", pmp_format_seconds(s, left));
+}
+
+static void plain_evaluation(const struct pmp_feed_view *v) {
+  char value[PMP_FORMAT_MAX], age[PMP_FORMAT_MAX];
+  const double eval = pmp_feed_number(v, "eval.return"), s = pmp_feed_number(v, "eval.age_s");
+  if (!isnan(eval) && !isnan(s))
+    printf("  eval_return %s (%s ago)", pmp_format_real(eval, value), pmp_format_seconds(s, age));
+}
+
+static void print_lines(const char *head, const char *lines, FILE *out) {
+  while (*lines) {
+    const int n = (int)strcspn(lines, "\n");
+    fprintf(out, "%s%.*s\n", head, n, lines);
+    lines += n + (lines[n] == '\n');
+  }
+}
+
+/* The numbers of `status`, and above them the warnings. */
+static void plain_block(const struct pmp_feed_view *v) {
+  print_lines("  warning      ", v->warnings, stdout);
+  pmp_summary_print(number, v, stdout);
+}
+
 static void plain_line(const struct pmp_watch *w, const struct pmp_feed_view *v) {
   char clock[PMP_FORMAT_MAX];
   printf("%s", pmp_format_clock(pmp_ctl_now() - w->begun_s, clock));
@@ -63,11 +108,21 @@ static void plain_line(const struct pmp_watch *w, const struct pmp_feed_view *v)
     return;
   }
   printf("  %s", v->state);
+  plain_progress(v);
+  if (w->full) {
+    putchar('\n');
+    plain_block(v);
+    return;
+  }
   part("env steps ", pmp_feed_number(v, "env.steps"), pmp_format_count);
-  rate(v->env_rate);
+  rate(pmp_feed_number(v, "env.steps_per_s"));
   part("learner steps ", pmp_feed_number(v, "learner.steps"), pmp_format_count);
-  rate(v->step_rate);
-  if (!isnan(v->recent)) {
+  rate(pmp_feed_number(v, "learner.steps_per_s"));
+  const bool evaluated =
+      strcmp(v->recent_name, "actor.eval_return") == 0 && !isnan(pmp_feed_number(v, "eval.return"));
+  if (evaluated) {
+    plain_evaluation(v);
+  } else if (!isnan(v->recent)) {
     char value[PMP_FORMAT_MAX];
     const char *dot = strchr(v->recent_name, '.');
     printf("  %s %s", dot ? dot + 1 : v->recent_name, pmp_format_real(v->recent, value));
@@ -84,12 +139,15 @@ static int plain_run(const struct pmp_watch *w, struct pmp_feed *feed, const vol
   struct pmp_feed_view *v = malloc(sizeof *v);
   double next = w->begun_s + 0.3; /* the first answer takes a moment */
   int code = -1;
+  bool doubted = false;
   if (!v) return PMP_EXIT_FAILED;
   while (code < 0) {
     pmp_ctl_sleep(stop, 0.1);
     pmp_feed_view(feed, v);
     code = pmp_watch_ended(w, v, stop);
     if (code < 0 && pmp_ctl_now() < next) continue;
+    if (!doubted) print_lines("pmpoctl watch: ", v->doubt, stderr);
+    doubted |= v->doubt[0] != '\0';
     if (code != PMP_EXIT_INTERRUPTED) plain_line(w, v);
     if (fflush(stdout) != 0 && code < 0) code = PMP_EXIT_FAILED;
     next += w->every_s;
@@ -108,6 +166,8 @@ static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
                                           {"for", required_argument, NULL, OPT_FOR},
                                           {"lost", required_argument, NULL, OPT_LOST},
                                           {"metric", required_argument, NULL, OPT_METRIC},
+                                          {"log", no_argument, NULL, OPT_LOG},
+                                          {"full", no_argument, NULL, OPT_FULL},
                                           {0}};
   struct pmp_errmsg msg;
   int ch;
@@ -116,6 +176,12 @@ static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
     switch (ch) {
     case OPT_PLAIN:
       w->plain = true;
+      break;
+    case OPT_FULL:
+      w->plain = w->watch.full = true;
+      break;
+    case OPT_LOG:
+      w->watch.log = true;
       break;
     case OPT_UNTIL:
       w->until = optarg;
@@ -174,17 +240,20 @@ static int run_watch(struct pmp_ctl *ctl, int argc, char **argv) {
 }
 
 const struct pmp_command pmp_command_watch = {
-    "watch", "watch [--plain] [--until \"NAME OP VALUE\" [--mean N]] [--for S]",
+    "watch", "watch [--plain] [--full] [--until \"NAME OP VALUE\" [--mean N]] [--for S]",
     "the run live, full screen",
     "  --plain         a line every few seconds (so it is too when the output is no terminal)\n"
+    "  --full          plain, and all the numbers each time\n"
     "  --every S       between lines (5)\n"
     "  --metric NAME   series of the curve (evaluation return, else return, else loss)\n"
+    "  --log           the curve on a logarithmic scale: points at or below 0 are gaps\n"
     "  --until COND    end with 0 when the condition holds: \"actor.eval_return >= 800\"\n"
     "  --mean N        over the mean of the last N points\n"
     "  --for S         end after S seconds: with 4 when a condition was waited for\n"
     "  --lost S        end with 3 when the daemon has not answered for S seconds (never)\n"
     "\n"
-    "Keys: q quit, p pause and resume, c checkpoint, r refresh the reference, m next curve.\n"
+    "Keys: q quit, p pause and resume, c checkpoint, r refresh the reference, m next curve,\n"
+    "l logarithmic scale and back.\n"
     "A daemon that restarts is found again; until then the view says since when it has not "
     "answered.\n",
     run_watch};

@@ -161,8 +161,10 @@ static int run_export(struct pmp_ctl *ctl, int argc, char **argv) {
   free(d.data);
   if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
   char bytes[PMP_FORMAT_MAX];
-  printf("%s: %s %" PRIu64 ", %s\n", argv[optind],
-         which == PMP_WHICH_POLICY ? "policy, step" : "reference, version", d.version,
+  const bool policy = which == PMP_WHICH_POLICY;
+  /* A snapshot of the policy is named by the step after it, since 0 asks for a new one. */
+  printf("%s: %s %" PRIu64 ", %s\n", argv[optind], policy ? "policy, step" : "reference, version",
+         policy && d.version > 0 ? d.version - 1 : d.version,
          pmp_format_bytes((double)d.bytes, bytes));
   return PMP_EXIT_OK;
 }

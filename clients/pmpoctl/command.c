@@ -1,15 +1,15 @@
 #include "clients/pmpoctl/command.h"
 
+#include "base/nearest.h"
+
 #include <string.h>
 
-#define NAME_MAX_BYTES 31
-
 static const struct pmp_command *const commands[] = {
-    &pmp_command_status,    &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
-    &pmp_command_events,    &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
-    &pmp_command_resume,    &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
-    &pmp_command_export,    &pmp_command_weights, &pmp_command_import,  &pmp_command_stop,
-    &pmp_command_experiment};
+    &pmp_command_status,     &pmp_command_watch,   &pmp_command_history, &pmp_command_actors,
+    &pmp_command_events,     &pmp_command_wait,    &pmp_command_verdict, &pmp_command_pause,
+    &pmp_command_resume,     &pmp_command_set,     &pmp_command_refresh, &pmp_command_checkpoint,
+    &pmp_command_export,     &pmp_command_weights, &pmp_command_import,  &pmp_command_stop,
+    &pmp_command_experiment, &pmp_command_campaign};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 const struct pmp_command *pmp_command_at(size_t i) {
@@ -22,41 +22,16 @@ const struct pmp_command *pmp_command_find(const char *name) {
   return NULL;
 }
 
-static size_t least(size_t a, size_t b) {
-  return a < b ? a : b;
-}
-
-size_t pmp_command_distance(const char *a, const char *b) {
-  const size_t n = strlen(a), m = strlen(b);
-  size_t d[NAME_MAX_BYTES + 1][NAME_MAX_BYTES + 1];
-  if (n > NAME_MAX_BYTES || m > NAME_MAX_BYTES) return SIZE_MAX;
-  for (size_t i = 0; i <= n; i++) d[i][0] = i;
-  for (size_t j = 0; j <= m; j++) d[0][j] = j;
-  for (size_t i = 1; i <= n; i++) {
-    for (size_t j = 1; j <= m; j++) {
-      d[i][j] =
-          least(d[i - 1][j - 1] + (a[i - 1] != b[j - 1]), least(d[i - 1][j], d[i][j - 1]) + 1);
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
-    }
-  }
-  return d[n][m];
-}
-
 const struct pmp_command *pmp_command_nearest(const char *name) {
-  const struct pmp_command *found = NULL;
-  size_t best = 3;
+  enum { FAR = 3 };
+  struct pmp_nearest n;
+  pmp_nearest_init(&n, name, 1, FAR);
   for (size_t i = 0; i < COMMANDS; i++) {
     const char *full = commands[i]->name;
-    const size_t n = strlen(name);
-    const bool begins = n >= 3 && strncmp(full, name, n) == 0;
-    const size_t distance = begins ? 0 : pmp_command_distance(name, full);
-    if (distance < best && distance < strlen(full)) {
-      best = distance;
-      found = commands[i];
-    }
+    /* All of a short name changed is another name. */
+    if (pmp_nearest_distance(name, full) < strlen(full)) pmp_nearest_offer(&n, i, full);
   }
-  return found;
+  return n.count > 0 ? commands[n.index[0]] : NULL;
 }
 
 void pmp_command_list(FILE *out) {

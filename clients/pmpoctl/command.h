@@ -32,15 +32,13 @@ extern const struct pmp_command pmp_command_weights;
 extern const struct pmp_command pmp_command_wait;
 extern const struct pmp_command pmp_command_experiment;
 extern const struct pmp_command pmp_command_import;
+extern const struct pmp_command pmp_command_campaign;
 
 /* NULL after the last. */
 const struct pmp_command *pmp_command_at(size_t i);
 const struct pmp_command *pmp_command_find(const char *name);
 /* The command whose name is nearest to a mistyped one; NULL when none is near. */
 const struct pmp_command *pmp_command_nearest(const char *name);
-/* Edit distance with neighbours swapped counting once; names beyond 31 bytes are far from
- * everything. */
-size_t pmp_command_distance(const char *a, const char *b);
 void pmp_command_list(FILE *out);
 /* What a command does with its arguments; the exit code. */
 int pmp_command_run(struct pmp_ctl *ctl, const struct pmp_command *c, int argc, char **argv);

@@ -144,3 +144,32 @@ enum pmp_err pmp_condition_check(struct pmp_condition *c, struct pmpo *client,
   pmp_arena_release(arena, mark);
   return err;
 }
+
+enum pmp_err pmp_condition_doubt(const struct pmp_condition *c, struct pmpo *client,
+                                 struct pmp_arena *arena, int timeout_ms, char out[PMP_NAMES_TEXT],
+                                 struct pmp_errmsg *msg) {
+  const size_t mark = pmp_arena_mark(arena);
+  struct pmp_names near;
+  struct pmp_reply reply;
+  out[0] = '\0';
+  pmp_names_init(&near, c->name);
+  struct pmp_request q = {.verb = PMP_VERB_HISTORY};
+  enum pmp_err err = pmpo_request(client, &q, arena, &reply, timeout_ms, msg);
+  for (uint32_t i = 0; err == PMP_OK && i < reply.u.history.count; i++)
+    pmp_names_offer(&near, reply.u.history.series[i].name);
+  pmp_arena_release(arena, mark);
+  if (err == PMP_OK && c->mean == 1 && !c->series_only) {
+    q = (struct pmp_request){.verb = PMP_VERB_STATUS};
+    err = pmpo_request(client, &q, arena, &reply, timeout_ms, msg);
+    for (uint32_t i = 0; err == PMP_OK && i < reply.u.status.texts; i++)
+      pmp_names_offer(&near, reply.u.status.text[i].name);
+    for (uint32_t i = 0; err == PMP_OK && i < reply.u.status.numbers; i++)
+      pmp_names_offer(&near, reply.u.status.number[i].name);
+    pmp_arena_release(arena, mark);
+  }
+  if (err != PMP_OK || near.known || near.nearest.count == 0) return err;
+  char text[PMP_NAMES_TEXT];
+  snprintf(out, PMP_NAMES_TEXT, "there is no \"%s\" so far%.220s", c->name,
+           pmp_names_text(&near, "", text));
+  return PMP_OK;
+}

@@ -6,6 +6,7 @@
 #define PMP_PMPOCTL_CONDITION_H
 
 #include "clients/libpmpo/pmpo.h"
+#include "clients/pmpoctl/names.h"
 
 #include <stdbool.h>
 
@@ -38,6 +39,11 @@ PMP_MUST_CHECK enum pmp_err pmp_condition_parse_text(struct pmp_condition *c, co
 PMP_MUST_CHECK enum pmp_err pmp_condition_check(struct pmp_condition *c, struct pmpo *client,
                                                 struct pmp_arena *arena, int timeout_ms,
                                                 bool *holds, struct pmp_errmsg *msg);
+/* Whether there is nothing of that name but something near to it: then the text says so, else it is
+ * "". Asks like pmp_condition_check. */
+PMP_MUST_CHECK enum pmp_err pmp_condition_doubt(const struct pmp_condition *c, struct pmpo *client,
+                                                struct pmp_arena *arena, int timeout_ms,
+                                                char out[PMP_NAMES_TEXT], struct pmp_errmsg *msg);
 /* Mean of the last `mean` values; NAN with fewer. */
 double pmp_condition_mean(const double *value, uint32_t points, uint32_t mean);
 bool pmp_condition_holds(const struct pmp_condition *c, double v);

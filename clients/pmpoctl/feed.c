@@ -12,13 +12,15 @@
 #define PERIOD_S 1.0
 #define ANSWER_MS 1500
 #define ARENA_BYTES ((size_t)32 << 20)
-#define RATE_SAMPLES 8 /* seconds that a rate looks back */
 
 /* What the curve may show, best first; 'm' goes on to the next. */
-static const char *const curves[] = {"actor.eval_return",   "actor.return",   "actor.f_mean",
-                                     "learner.loss",        "learner.kl",     "learner.entropy",
-                                     "learner.std",         "learner.q_mean", "learner.critic_loss",
-                                     "learner.steps_per_s", "learner.debt"};
+static const char *const curves[] = {"actor.eval_return",   "actor.return",
+                                     "actor.f_mean",        "learner.loss",
+                                     "learner.kl",          "learner.entropy",
+                                     "learner.std",         "learner.q_mean",
+                                     "learner.critic_loss", "learner.critic_grad_norm",
+                                     "learner.staleness",   "learner.steps_per_s",
+                                     "learner.wait_share",  "learner.debt"};
 #define CURVES (sizeof curves / sizeof curves[0])
 
 /* What a run is about, best first. An evaluation is a mean over episodes already. */
@@ -27,10 +29,6 @@ static const struct {
   uint32_t mean;
 } usual[] = {{"actor.eval_return", 1}, {"actor.return", 10}, {"actor.f_mean", 1}};
 #define USUAL (sizeof usual / sizeof usual[0])
-
-struct sample {
-  double at, env, steps, rows;
-};
 
 struct pmp_feed {
   const struct pmp_ctl *ctl; /* borrowed */
@@ -45,8 +43,6 @@ struct pmp_feed {
   /* the thread's own */
   struct pmpo *observer, *operator_; /* owned */
   struct pmp_arena arena;
-  struct sample sample[RATE_SAMPLES];
-  size_t samples;
   struct pmp_condition condition;    /* with --until */
   struct pmp_condition usual[USUAL]; /* without */
   bool conditional;
@@ -104,31 +100,19 @@ static void take_actor(struct pmp_feed_actor *out, const struct pmp_actor_status
   out->env_steps = (double)a->env_steps;
   out->ref_version = (double)a->ref_version;
   out->idle_s = a->idle_ms < 0 ? NAN : (double)a->idle_ms / 1e3;
+  out->episodes = pmp_answer_number(a->number, a->numbers, "episodes");
+  out->return_last = pmp_answer_number(a->number, a->numbers, "return_last");
+  out->return_mean = pmp_answer_number(a->number, a->numbers, "return_mean");
+  out->return_best = pmp_answer_number(a->number, a->numbers, "return_best");
+  out->evaluations = pmp_answer_number(a->number, a->numbers, "evaluations");
+  out->eval_last = pmp_answer_number(a->number, a->numbers, "eval_last");
+  out->eval_best = pmp_answer_number(a->number, a->numbers, "eval_best");
+  out->eval_age_s = pmp_answer_number(a->number, a->numbers, "eval_age_s");
   out->reports = a->values < PMP_FEED_REPORTS ? a->values : PMP_FEED_REPORTS;
   for (uint32_t i = 0; i < out->reports; i++) {
     copy(out->report[i].name, sizeof out->report[i].name, a->value[i].name);
     out->report[i].value = a->value[i].value;
   }
-}
-
-/* Rates over the last samples; a number that fell (a restart) begins anew. */
-static void take_rates(struct pmp_feed *f, struct pmp_feed_view *v) {
-  const struct sample now = {.at = v->answered_s,
-                             .env = pmp_feed_number(v, "env.steps"),
-                             .steps = pmp_feed_number(v, "learner.steps"),
-                             .rows = pmp_feed_number(v, "ingest.rows")};
-  if (f->samples > 0) {
-    const struct sample *last = &f->sample[f->samples - 1];
-    if (now.env < last->env || now.steps < last->steps || now.rows < last->rows) f->samples = 0;
-  }
-  if (f->samples == RATE_SAMPLES)
-    memmove(&f->sample[0], &f->sample[1], --f->samples * sizeof f->sample[0]);
-  f->sample[f->samples++] = now;
-  const struct sample *first = &f->sample[0];
-  const double seconds = now.at - first->at;
-  v->env_rate = seconds > 0 ? (now.env - first->env) / seconds : NAN;
-  v->step_rate = seconds > 0 ? (now.steps - first->steps) / seconds : NAN;
-  v->row_rate = seconds > 0 ? (now.rows - first->rows) / seconds : NAN;
 }
 
 static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
@@ -147,10 +131,10 @@ static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
     v->curve[0] = '\0';
     f->last_event = f->condition.from = 0;
     for (size_t i = 0; i < USUAL; i++) f->usual[i].from = 0;
-    f->samples = 0;
   }
   copy(v->state, sizeof v->state, pmp_answer_text(s->text, s->texts, "state"));
   copy(v->reason, sizeof v->reason, pmp_answer_text(s->text, s->texts, "reason"));
+  copy(v->warnings, sizeof v->warnings, pmp_answer_text(s->text, s->texts, "warnings"));
   v->numbers = s->numbers < PMP_FEED_NUMBERS ? s->numbers : PMP_FEED_NUMBERS;
   for (uint32_t i = 0; i < v->numbers; i++) {
     copy(v->number[i].name, sizeof v->number[i].name, s->number[i].name);
@@ -159,7 +143,6 @@ static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
   v->actors_total = s->actors;
   v->actors = s->actors < PMP_FEED_ACTORS ? s->actors : PMP_FEED_ACTORS;
   for (uint32_t i = 0; i < v->actors; i++) take_actor(&v->actor[i], &s->actor[i]);
-  take_rates(f, v);
   pthread_mutex_unlock(&f->lock);
 }
 
@@ -231,7 +214,8 @@ static enum pmp_err fetch_curve(struct pmp_feed *f, struct pmp_errmsg *msg) {
   }
   if (f->metric[0]) {
     PMP_TRY(fetch_series(f, f->metric, &reply, msg));
-    if (reply.u.history.count == 1) take_curve(f, &reply.u.history.series[0]);
+    if (reply.u.history.count == 1 && reply.u.history.series[0].points > 0)
+      take_curve(f, &reply.u.history.series[0]);
     return PMP_OK;
   }
   for (size_t i = 0; i < CURVES; i++) {
@@ -263,6 +247,24 @@ static enum pmp_err check_condition(struct pmp_feed *f, struct pmp_errmsg *msg) 
   bool known = false;
   if (f->conditional) return check_one(f, &f->condition, &known, msg);
   for (size_t i = 0; i < USUAL && !known; i++) PMP_TRY(check_one(f, &f->usual[i], &known, msg));
+  return PMP_OK;
+}
+
+/* A name that nothing has, though something has one like it: until it comes, that is said. */
+static enum pmp_err check_names(struct pmp_feed *f, struct pmp_errmsg *msg) {
+  char goal[PMP_NAMES_TEXT] = "", curve[PMP_NAMES_TEXT] = "";
+  pmp_arena_release(&f->arena, 0);
+  if (f->conditional && isnan(f->condition.current) && f->condition.current_text[0] == '\0')
+    PMP_TRY(pmp_condition_doubt(&f->condition, f->observer, &f->arena, ANSWER_MS, goal, msg));
+  if (f->metric[0] && strcmp(f->view.curve, f->metric) != 0) {
+    struct pmp_condition metric = {.mean = 1, .series_only = true};
+    copy(metric.name, sizeof metric.name, f->metric);
+    PMP_TRY(pmp_condition_doubt(&metric, f->observer, &f->arena, ANSWER_MS, curve, msg));
+  }
+  pthread_mutex_lock(&f->lock);
+  snprintf(f->view.doubt, sizeof f->view.doubt, "%s%s%s", goal, goal[0] && curve[0] ? "\n" : "",
+           curve);
+  pthread_mutex_unlock(&f->lock);
   return PMP_OK;
 }
 
@@ -312,7 +314,8 @@ static enum pmp_err look(struct pmp_feed *f, struct pmp_errmsg *msg) {
   take_status(f, &reply.u.status);
   PMP_TRY(check_condition(f, msg));
   PMP_TRY(fetch_events(f, msg));
-  return fetch_curve(f, msg);
+  PMP_TRY(fetch_curve(f, msg));
+  return check_names(f, msg);
 }
 
 static void sleep_until(struct pmp_feed *f, double until) {
@@ -336,7 +339,6 @@ static void *feed_main(void *arg) {
       pthread_mutex_lock(&f->lock);
       copy(f->view.error, sizeof f->view.error, msg.text[0] ? msg.text : pmp_err_name(err));
       pthread_mutex_unlock(&f->lock);
-      f->samples = 0;
       disconnect(f); /* it may come back elsewhere, or as another run */
     }
     sleep_until(f, begun + PERIOD_S);
@@ -352,7 +354,7 @@ enum pmp_err pmp_feed_start(struct pmp_feed **out, const struct pmp_ctl *ctl, co
     return pmp_fail(msg, PMP_ENOMEM, "out of memory");
   }
   f->ctl = ctl;
-  f->view.recent = f->view.env_rate = f->view.step_rate = f->view.row_rate = NAN;
+  f->view.recent = NAN;
   copy(f->metric, sizeof f->metric, metric);
   f->conditional = condition != NULL;
   if (condition) f->condition = *condition;

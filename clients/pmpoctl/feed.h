@@ -10,7 +10,7 @@
 #include "clients/pmpoctl/condition.h"
 #include "clients/pmpoctl/ctl.h"
 
-#define PMP_FEED_NUMBERS 192
+#define PMP_FEED_NUMBERS 256
 #define PMP_FEED_ACTORS 64
 #define PMP_FEED_EVENTS 32
 #define PMP_FEED_POINTS 600
@@ -24,6 +24,8 @@ struct pmp_feed_number {
 struct pmp_feed_actor {
   char name[PMP_FEED_NAME];
   double rows, env_steps, ref_version, idle_s;
+  double episodes, return_last, return_mean, return_best; /* NAN: none */
+  double evaluations, eval_last, eval_best, eval_age_s;   /* NAN: none */
   struct pmp_feed_number report[PMP_FEED_REPORTS];
   uint32_t reports;
 };
@@ -40,9 +42,9 @@ struct pmp_feed_view {
   char url[PMP_CTL_URL_MAX];
   char task[PMP_FEED_NAME], run_name[PMP_FEED_NAME], run_id[PMP_FEED_NAME], state[PMP_FEED_NAME],
       reason[256];
+  char warnings[1200]; /* lines */
   struct pmp_feed_number number[PMP_FEED_NUMBERS];
   uint32_t numbers;
-  double env_rate, step_rate, row_rate; /* a second, over the last seconds; NAN: not known yet */
   struct pmp_feed_actor actor[PMP_FEED_ACTORS];
   uint32_t actors, actors_total;
   struct pmp_feed_event event[PMP_FEED_EVENTS]; /* oldest first */
@@ -55,8 +57,9 @@ struct pmp_feed_view {
                                       returns ... */
   double recent;                   /* mean of its last points; NAN: none */
   uint32_t recent_points;
-  bool met;       /* the condition holds */
-  char said[200]; /* answer to the last key */
+  bool met;                       /* the condition holds */
+  char doubt[2 * PMP_NAMES_TEXT]; /* lines: what of the names asked for may be mistyped */
+  char said[200];                 /* answer to the last key */
   double said_s;
 };
 

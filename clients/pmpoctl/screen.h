@@ -12,6 +12,8 @@ struct pmp_watch { /* what the command line asked for */
   double for_s;   /* end after so long; INFINITY: never */
   double lost_s;  /* give up after so long without an answer; INFINITY: never */
   double begun_s; /* pmp_ctl_now() at the start */
+  bool log;       /* the curve begins with a logarithmic scale */
+  bool full;      /* plain: all the numbers instead of a line */
 };
 
 /* Whether the view ends now, and with which exit code; -1: it goes on. */

@@ -9,10 +9,17 @@ _pmpo_actor() {
   fi
   case $before in
     --task)
-      mapfile -t COMPREPLY < <(compgen -W "$("$program" "$kind" --list 2>/dev/null)" -- "$word")
+      mapfile -t COMPREPLY < <(compgen -W "$("$program" "$kind" --list 2>/dev/null | awk 'NR > 1 { print $1 }')" -- "$word")
       return ;;
     --function)
       mapfile -t COMPREPLY < <(compgen -W 'sphere rosenbrock schwefel cigar diffpow elli' -- "$word")
+      return ;;
+    --policy)
+      mapfile -t COMPREPLY < <(compgen -W 'reference latest random zero' -- "$word")
+      return ;;
+    --render | --replay | --weights)
+      compopt -o filenames 2>/dev/null
+      mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return ;;
     --suite)
       compopt -o filenames 2>/dev/null

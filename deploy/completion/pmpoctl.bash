@@ -31,7 +31,7 @@ _pmpoctl_command() {
         while [ "${COMP_WORDS[i + 1]-}" = : ]; do i=$((i + 2)); done ;;
       -D | --dir | --timeout | --as | --token | --png | --x | --mean | --line | --title | --from | --to | --points | --every | \
         --metric | --until | --for | --lost | --confidence | --note | --which | --at | --after | -n | --number | \
-        --seeds | --steps | --threads | --out | --functions | --methods | --dims) i=$((i + 1)) ;;
+        --seeds | --steps | --threads | --out | --functions | --methods | --dims | --jobs | --only | --bin) i=$((i + 1)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command=$word; else position=$((position + 1)); fi ;;
     esac
@@ -45,7 +45,7 @@ _pmpoctl() {
   _pmpoctl_command
   _pmpoctl_where
   case $before in
-    -D | --dir | --out) _pmpoctl_files -d "$word" && return ;;
+    -D | --dir | --out | --bin) _pmpoctl_files -d "$word" && return ;;
     --functions) _pmpoctl_words 'sphere rosenbrock schwefel cigar diffpow elli' "$word" && return ;;
     --methods) _pmpoctl_words 'AR A R DPO DPO-20 BW boltzmann exact-AR exact-R paths-AR paths-R' "$word" && return ;;
     --png) _pmpoctl_files -f "$word" && return ;;
@@ -53,7 +53,7 @@ _pmpoctl() {
     --x) _pmpoctl_words 'env step wall env,wall' "$word" && return ;;
     --metric) _pmpoctl_words "$("$program" "${where[@]}" --timeout 0.5 history 2>/dev/null)" "$word" && return ;;
     -C | --connect | --timeout | --as | --token | --mean | --line | --title | --from | --to | --points | --every | --until | --for | \
-      --lost | --confidence | --note | --at | --after | -n | --number | --seeds | --steps | --threads | --dims) return ;;
+      --lost | --confidence | --note | --at | --after | -n | --number | --seeds | --steps | --threads | --dims | --jobs | --only) return ;;
   esac
   if [[ $word == -* ]]; then
     _pmpoctl_words "$("$program" ${command:+help "$command"} --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u) \
@@ -67,7 +67,7 @@ _pmpoctl() {
     status:*) _pmpoctl_words "$("$program" "${where[@]}" --timeout 0.5 status --all 2>/dev/null | awk '{ print $1 }')" "$word" ;;
     set:0) _pmpoctl_words "$("$program" help set 2>/dev/null | grep -oE '[a-z]+\.[a-z_]+')" "$word" ;;
     verdict:1 | verdict:[3-9]) _pmpoctl_words 'accept reject skip withdraw' "$word" ;;
-    export:0 | import:0) _pmpoctl_files -f "$word" ;;
+    export:0 | import:0 | campaign:0) _pmpoctl_files -f "$word" ;;
     experiment:0) _pmpoctl_words 'bandits beta-sweep ipo-d1-d3' "$word" ;;
   esac
 }

@@ -29,7 +29,11 @@ enum pmp_err pmp_critic_init(struct pmp_critic *q, const struct pmp_critic_confi
     return pmp_fail(msg, PMP_EINVALID, "atoms on [%g, %g]: v_min must be below v_max",
                     (double)config->v_min, (double)config->v_max);
   }
+  if (config->count > PMP_CRITIC_COUNT_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "%u critics: 1 or %d are possible", config->count,
+                    PMP_CRITIC_COUNT_MAX);
   q->config = *config;
+  q->config.count = config->count > 0 ? config->count : 1;
   struct pmp_net_config net = {
       .in_shared = config->obs,
       .in_own = config->act,
@@ -39,11 +43,15 @@ enum pmp_err pmp_critic_init(struct pmp_critic *q, const struct pmp_critic_confi
       .out_scale = 1.0f,
   };
   memcpy(net.hidden, config->hidden, sizeof net.hidden);
-  return pmp_net_init(&q->net, &net, "critic", &q->manifest, msg);
+  PMP_TRY(pmp_net_init(&q->net, &net, "critic", &q->manifest, msg));
+  if (q->config.count == 1) return PMP_OK;
+  struct pmp_net second; /* as the first, but for its names */
+  return pmp_net_init(&second, &net, "critic_2", &q->manifest, msg);
 }
 
 void pmp_critic_init_params(const struct pmp_critic *q, struct pmp_rng *rng, float *params) {
-  pmp_net_init_params(&q->net, rng, params);
+  for (uint32_t k = 0; k < q->config.count; k++)
+    pmp_net_init_params(&q->net, rng, params + k * q->net.floats);
 }
 
 static bool all_finite(const float *x, size_t n) {
@@ -62,28 +70,55 @@ static enum pmp_err forward_chunk(const struct pmp_critic *q, struct pmp_compute
                          cache, head);
 }
 
+/* What an evaluation of a chunk needs. */
+struct scratch {
+  float *cache, *head; /* head (rows x atoms) */
+  float *other;        /* the second network's head, and values (rows) of both; NULL without it */
+  float *value[PMP_CRITIC_COUNT_MAX];
+};
+
+static enum pmp_err scratch_take(const struct pmp_critic *q, struct pmp_arena *arena, size_t states,
+                                 size_t per, struct scratch *s) {
+  const size_t rows = states * per, atoms = q->config.atoms;
+  const size_t twice = q->config.count > 1 ? rows : 0;
+  s->cache = pmp_arena_array(arena, pmp_net_cache_floats(&q->net, rows, states), sizeof(float));
+  s->head = pmp_arena_array(arena, rows * atoms, sizeof(float));
+  if (s->cache == NULL || s->head == NULL) return PMP_ENOMEM;
+  if (twice == 0) return PMP_OK;
+  s->other = pmp_arena_array(arena, twice * atoms, sizeof(float));
+  s->value[0] = pmp_arena_array(arena, twice, sizeof(float));
+  s->value[1] = pmp_arena_array(arena, twice, sizeof(float));
+  return s->other != NULL && s->value[0] != NULL && s->value[1] != NULL ? PMP_OK : PMP_ENOMEM;
+}
+
+/* Is b below a? A NaN counts as lowest, so that it is seen. */
+static bool is_lower(float b, float a) {
+  return !(a <= b) && !isnan(a);
+}
+
 enum pmp_err pmp_critic_values(const struct pmp_critic *q, struct pmp_compute *compute,
                                const float *params, size_t states, size_t per, const float *obs,
                                const float *action, struct pmp_arena *arena, float *values) {
   const struct pmp_critic_config *c = &q->config;
   if (states == 0 || per == 0) return PMP_OK;
   const size_t chunk = chunk_states(states, per), mark = pmp_arena_mark(arena);
-  enum pmp_err err = PMP_OK;
-  float *cache =
-      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, chunk * per, chunk), sizeof *cache);
-  float *head = pmp_arena_array(arena, chunk * per * c->atoms, sizeof *head);
-  if (cache == NULL || head == NULL) {
-    err = PMP_ENOMEM;
-    goto out;
-  }
+  struct scratch s = {0};
+  enum pmp_err err = scratch_take(q, arena, chunk, per, &s);
+  if (err != PMP_OK) goto out;
   for (size_t first = 0; first < states; first += chunk) {
     const size_t count = states - first < chunk ? states - first : chunk;
-    float *v = values + first * per;
-    float *out = c->atoms > 1 ? head : v;
-    err = forward_chunk(q, compute, params, first, count, per, obs, action, cache, out);
-    if (err != PMP_OK) goto out;
-    if (c->atoms > 1)
-      pmp_atoms_expect(compute->threads, count * per, c->atoms, c->v_min, c->v_max, head, v);
+    float *lowest = values + first * per;
+    for (uint32_t k = 0; k < c->count; k++) {
+      float *v = k == 0 ? lowest : s.value[k];
+      float *head = c->atoms > 1 ? s.head : v;
+      err = forward_chunk(q, compute, params + k * q->net.floats, first, count, per, obs, action,
+                          s.cache, head);
+      if (err != PMP_OK) goto out;
+      if (c->atoms > 1)
+        pmp_atoms_expect(compute->threads, count * per, c->atoms, c->v_min, c->v_max, head, v);
+      for (size_t i = 0; k > 0 && i < count * per; i++)
+        if (is_lower(v[i], lowest[i])) lowest[i] = v[i];
+    }
   }
   if (!all_finite(values, states * per)) err = PMP_ENONFINITE;
 out:
@@ -101,6 +136,33 @@ static void scalar_target(size_t count, size_t per, const float *head, const flo
   }
 }
 
+/* Rows of s->head whose value is the higher one give way to the second network's. */
+static void keep_lower(const struct pmp_critic *q, int threads, size_t rows, struct scratch *s) {
+  const struct pmp_critic_config *c = &q->config;
+  const float *a = s->head, *b = s->other;
+  if (c->atoms > 1) {
+    pmp_atoms_expect(threads, rows, c->atoms, c->v_min, c->v_max, s->head, s->value[0]);
+    pmp_atoms_expect(threads, rows, c->atoms, c->v_min, c->v_max, s->other, s->value[1]);
+    a = s->value[0];
+    b = s->value[1];
+  }
+  for (size_t i = 0; i < rows; i++)
+    if (is_lower(b[i], a[i]))
+      memcpy(s->head + i * c->atoms, s->other + i * c->atoms, c->atoms * sizeof(float));
+}
+
+/* s->head (count*per x atoms): of two networks the lower one's, action by action. */
+static enum pmp_err lower_heads(const struct pmp_critic *q, struct pmp_compute *compute,
+                                const float *params, size_t first, size_t count, size_t per,
+                                const float *obs, const float *action, struct scratch *s) {
+  PMP_TRY(forward_chunk(q, compute, params, first, count, per, obs, action, s->cache, s->head));
+  if (q->config.count == 1) return PMP_OK;
+  PMP_TRY(forward_chunk(q, compute, params + q->net.floats, first, count, per, obs, action,
+                        s->cache, s->other));
+  keep_lower(q, compute->threads, count * per, s);
+  return PMP_OK;
+}
+
 enum pmp_err pmp_critic_target(const struct pmp_critic *q, struct pmp_compute *compute,
                                const float *target_params, size_t states, size_t per,
                                const float *boot_obs, const float *boot_action, const float *ret,
@@ -110,26 +172,21 @@ enum pmp_err pmp_critic_target(const struct pmp_critic *q, struct pmp_compute *c
   if (per == 0) return PMP_EINVALID;
   if (!all_finite(ret, states) || !all_finite(disc, states)) return PMP_ENONFINITE;
   const size_t chunk = chunk_states(states, per), mark = pmp_arena_mark(arena);
-  enum pmp_err err = PMP_OK;
-  float *cache =
-      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, chunk * per, chunk), sizeof *cache);
-  float *head = pmp_arena_array(arena, chunk * per * c->atoms, sizeof *head);
+  struct scratch s = {0};
+  enum pmp_err err = scratch_take(q, arena, chunk, per, &s);
   float *prob = pmp_arena_array(arena, chunk * c->atoms, sizeof *prob);
-  if (cache == NULL || head == NULL || prob == NULL) {
-    err = PMP_ENOMEM;
-    goto out;
-  }
+  if (prob == NULL) err = PMP_ENOMEM;
+  if (err != PMP_OK) goto out;
   for (size_t first = 0; first < states; first += chunk) {
     const size_t count = states - first < chunk ? states - first : chunk;
     float *t = target + first * c->atoms;
-    err = forward_chunk(q, compute, target_params, first, count, per, boot_obs, boot_action, cache,
-                        head);
+    err = lower_heads(q, compute, target_params, first, count, per, boot_obs, boot_action, &s);
     if (err != PMP_OK) goto out;
     if (c->atoms > 1) {
-      pmp_atoms_mean(compute->threads, count, per, c->atoms, head, prob);
+      pmp_atoms_mean(compute->threads, count, per, c->atoms, s.head, prob);
       pmp_critic_project(count, c->atoms, c->v_min, c->v_max, prob, ret + first, disc + first, t);
     } else {
-      scalar_target(count, per, head, ret + first, disc + first, t);
+      scalar_target(count, per, s.head, ret + first, disc + first, t);
     }
   }
   if (!all_finite(target, states * c->atoms)) err = PMP_ENONFINITE;
@@ -160,31 +217,33 @@ enum pmp_err pmp_critic_loss(const struct pmp_critic *q, struct pmp_compute *com
   if (states == 0) return PMP_EINVALID;
   const size_t mark = pmp_arena_mark(arena), heads = states * c->atoms;
   const float *own = c->act > 0 ? action : NULL;
-  enum pmp_err err = PMP_OK;
-  double value = 0.0;
-  float *cache =
-      pmp_arena_array(arena, pmp_net_cache_floats(&q->net, states, states), sizeof *cache);
+  float *cache[PMP_CRITIC_COUNT_MAX] = {0}, *dhead[PMP_CRITIC_COUNT_MAX] = {0};
   float *head = pmp_arena_array(arena, heads, sizeof *head);
-  float *dhead = pmp_arena_array(arena, heads, sizeof *dhead);
-  if (cache == NULL || head == NULL || dhead == NULL) {
-    err = PMP_ENOMEM;
-    goto out;
+  double one = 0.0, value = 0.0, sum = 0.0, sum_q = 0.0;
+  enum pmp_err err = head != NULL ? PMP_OK : PMP_ENOMEM;
+  for (uint32_t k = 0; err == PMP_OK && k < c->count; k++) {
+    cache[k] = pmp_arena_array(arena, pmp_net_cache_floats(&q->net, states, states), sizeof(float));
+    dhead[k] = pmp_arena_array(arena, heads, sizeof(float));
+    if (cache[k] == NULL || dhead[k] == NULL) err = PMP_ENOMEM;
   }
-  err = pmp_net_forward(&q->net, compute, params, obs, own, states, 1, cache, head);
-  if (err != PMP_OK) goto out;
-  if (c->atoms > 1) {
-    pmp_atoms_loss(states, c->atoms, c->v_min, c->v_max, head, target, dhead, loss, &value);
-  } else {
-    scalar_loss(states, head, target, dhead, loss, &value);
+  for (uint32_t k = 0; err == PMP_OK && k < c->count; k++) {
+    err = pmp_net_forward(&q->net, compute, params + k * q->net.floats, obs, own, states, 1,
+                          cache[k], head);
+    if (err != PMP_OK) break;
+    if (c->atoms > 1) {
+      pmp_atoms_loss(states, c->atoms, c->v_min, c->v_max, head, target, dhead[k], &one, &value);
+    } else {
+      scalar_loss(states, head, target, dhead[k], &one, &value);
+    }
+    sum += one;
+    sum_q += value;
+    if (!isfinite(one) || !all_finite(dhead[k], heads)) err = PMP_ENONFINITE;
   }
-  if (mean_q != NULL) *mean_q = value;
-  if (!isfinite(*loss) || !all_finite(dhead, heads)) {
-    err = PMP_ENONFINITE;
-    goto out;
-  }
-  err = pmp_net_backward(&q->net, compute, params, obs, own, states, 1, cache, dhead, dparams, NULL,
-                         NULL);
-out:
+  *loss = sum / c->count;
+  if (mean_q != NULL) *mean_q = sum_q / c->count;
+  for (uint32_t k = 0; err == PMP_OK && k < c->count; k++)
+    err = pmp_net_backward(&q->net, compute, params + k * q->net.floats, obs, own, states, 1,
+                           cache[k], dhead[k], dparams + k * q->net.floats, NULL, NULL);
   pmp_arena_release(arena, mark);
   return err;
 }
@@ -195,11 +254,12 @@ static size_t block_bytes(size_t floats) {
 }
 
 size_t pmp_critic_scratch(const struct pmp_critic *q, size_t states, size_t per) {
-  const size_t atoms = q->config.atoms;
-  const size_t chunk = per > 0 ? chunk_states(states, per) : 0;
-  const size_t eval = block_bytes(pmp_net_cache_floats(&q->net, chunk * per, chunk)) +
-                      block_bytes(chunk * per * atoms) + block_bytes(chunk * atoms);
-  const size_t loss =
-      block_bytes(pmp_net_cache_floats(&q->net, states, states)) + 2 * block_bytes(states * atoms);
+  const size_t atoms = q->config.atoms, count = q->config.count;
+  const size_t chunk = per > 0 ? chunk_states(states, per) : 0, rows = chunk * per;
+  const size_t eval = block_bytes(pmp_net_cache_floats(&q->net, rows, chunk)) +
+                      count * block_bytes(rows * atoms) + block_bytes(chunk * atoms) +
+                      (count > 1 ? count * block_bytes(rows) : 0);
+  const size_t cache = block_bytes(pmp_net_cache_floats(&q->net, states, states));
+  const size_t loss = count * (cache + block_bytes(states * atoms)) + block_bytes(states * atoms);
   return eval > loss ? eval : loss;
 }

@@ -197,6 +197,34 @@ static void a_checkpoint_brings_it_back(void **state) {
   pmp_limiter_fini(&l);
 }
 
+static double achieved(struct pmp_limiter *l) {
+  struct pmp_limiter_state s;
+  pmp_limiter_get(l, &s);
+  return s.achieved;
+}
+
+static void what_was_achieved_is_counted(void **state) {
+  (void)state;
+  struct pmp_limiter l;
+  start(&l, false, false);
+  assert_true(isnan(achieved(&l)));
+  pmp_limiter_arrive(&l, 20, NAN); /* free */
+  pmp_limiter_stepped(&l, 10);     /* paid by the tolerance: of no insert */
+  assert_true(isnan(achieved(&l)));
+  pmp_limiter_arrive(&l, 10, NAN);
+  assert_true(achieved(&l) == 0);
+  for (int i = 0; i < 3; i++) pmp_limiter_stepped(&l, 10);
+  assert_true(achieved(&l) == 3);
+  pmp_limiter_set_spi(&l, 100, 1000);
+  assert_true(achieved(&l) == 3); /* of the rows, whatever was asked for */
+  pmp_limiter_fini(&l);
+  start(&l, false, true);
+  pmp_limiter_arrive(&l, 100, 0);
+  pmp_limiter_stepped(&l, 10);
+  assert_true(isnan(achieved(&l))); /* verdicts pay, not rows */
+  pmp_limiter_fini(&l);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_up_to_min_size_are_free),
@@ -208,6 +236,7 @@ int main(void) {
       cmocka_unit_test(a_new_ratio_affects_later_rows_only),
       cmocka_unit_test(without_a_limit_nothing_is_owed_either_way),
       cmocka_unit_test(a_checkpoint_brings_it_back),
+      cmocka_unit_test(what_was_achieved_is_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,42 @@ static void requests_a_second_are_bounded(void **state) {
   pmp_sessions_fini(&s);
 }
 
+static void a_new_instance_inherits_the_tally(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  static const uint8_t instance_c[PMP_INSTANCE_BYTES] = {3};
+  uint32_t sessions = 999, active = 999;
+  assert_int_equal(pmp_sessions_init(&s, 4, 100 * SECOND, 100), PMP_OK);
+  struct pmp_session *a = open_at(&s, PMP_ROLE_ACTOR, "x", instance_a, 0),
+                     *b = open_at(&s, PMP_ROLE_ACTOR, "x", instance_b, SECOND);
+  a->epoch = 1;
+  b->epoch = 2;
+  a->tally.episodes = 7;
+  b->tally.episodes = 9;
+  struct pmp_session *c = open_at(&s, PMP_ROLE_ACTOR, "x", instance_c, 2 * SECOND),
+                     *y = open_at(&s, PMP_ROLE_ACTOR, "y", instance_a, 2 * SECOND);
+  c->epoch = 3;
+  y->epoch = 3;
+  pmp_sessions_inherit(&s, c);
+  pmp_sessions_inherit(&s, y); /* another name */
+  assert_int_equal(c->tally.episodes, 9);
+  assert_int_equal(y->tally.episodes, 0);
+  c->tally.episodes = 10;
+  pmp_sessions_inherit(&s, c); /* it says hello again */
+  assert_int_equal(c->tally.episodes, 10);
+  pmp_sessions_fence(&s, "x", 3);
+  pmp_sessions_actors(&s, 62 * SECOND, 60 * SECOND, &sessions, &active);
+  assert_int_equal(sessions, 2); /* c and y: the others are fenced */
+  assert_int_equal(active, 2);
+  pmp_sessions_find(&s, id_of(y), 70 * SECOND);
+  pmp_sessions_actors(&s, 63 * SECOND, 60 * SECOND, &sessions, &active);
+  assert_int_equal(active, 1);
+  c->appending = true; /* held: it waits for us */
+  pmp_sessions_actors(&s, 63 * SECOND, 60 * SECOND, &sessions, &active);
+  assert_int_equal(active, 2);
+  pmp_sessions_fini(&s);
+}
+
 int main(void) {
   if (sodium_init() < 0) return 1;
   const struct CMUnitTest tests[] = {
@@ -132,6 +168,7 @@ int main(void) {
       cmocka_unit_test(room_is_made_by_the_fenced_first_then_by_quiet_tools),
       cmocka_unit_test(the_idle_are_forgotten_unless_they_append),
       cmocka_unit_test(requests_a_second_are_bounded),
+      cmocka_unit_test(a_new_instance_inherits_the_tally),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,10 @@ bad=0 count=0
 while IFS= read -r file; do
   count=$((count + 1))
   "$PMP_BIN/pmpod" --check-config "$file" >/dev/null || bad=1
-done < <(find examples -name '*.yaml')
+done < <(find examples -name "*.yaml" ! -name "campaign-*")
+for file in examples/*/campaign-*.yaml; do
+  said=$("$PMP_BIN/pmpoctl" campaign "$file" --dir /nowhere/campaign --dry-run 2>&1) || { echo "$file: $said" >&2; bad=1; }
+done
 [ "$count" -ge 10 ] || { echo "only $count configurations found" >&2; bad=1; }
 # What a page says of options is what the program knows.
 for program in pmpod pmpoctl pmpo-actor; do

@@ -162,7 +162,7 @@ static void keep_reply(struct seeds *s, const char *name, struct pmp_reply *r) {
 static void replies_of_numbers(struct seeds *s) {
   static const struct pmp_number number[] = {{"learner.steps", 12}, {"kl", 0.01}};
   static const struct pmp_text text[] = {{"state", "running"}};
-  static const struct pmp_actor_status actor[] = {{"a-1", 1, 2, 3, 4, 5, -1, number, 2}};
+  static const struct pmp_actor_status actor[] = {{"a-1", 1, 2, 3, 4, 5, -1, number, 2, number, 1}};
   static const uint64_t step[] = {1, 5};
   static const int64_t wall[] = {-1, 7};
   static const double value[] = {0.5, -0.25};

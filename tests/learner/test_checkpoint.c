@@ -106,9 +106,7 @@ static enum pmp_err load(const char *dir, struct pmp_trainer *t, char **context,
 
 /* The last entries of one run that saves on its way, against a fresh process that takes the run up
  * at `cut`. */
-static void resume_at(const char *dir, uint64_t cut, size_t capacity) {
-  struct pmp_trainer_config config = world_critic(11);
-  config.replay.capacity = capacity;
+static void resume_at(const char *dir, uint64_t cut, struct pmp_trainer_config config) {
   struct pmp_trainer *a = world_open(&config);
   struct pmp_checkpoint_info saved, loaded;
   char want[33], got[33], *context = NULL;
@@ -143,7 +141,15 @@ static void test_resumed_is_uninterrupted(void **state) {
   for (int i = 0; i < 7; i++) {
     for (size_t capacity = 50; capacity <= 450; capacity += 400) {
       snprintf(dir, sizeof dir, "%s/%d-%zu", (char *)*state, i, capacity);
-      resume_at(dir, cuts[i], capacity);
+      struct pmp_trainer_config config = world_critic(11);
+      config.replay.capacity = capacity;
+      resume_at(dir, cuts[i], config);
+      if (i % 3 != 1) continue;
+      snprintf(dir, sizeof dir, "%s/%d-%zu-more", (char *)*state, i, capacity);
+      config.critic.count = 2;
+      config.policy.normalize = true;
+      config.kl_rows = 5;
+      resume_at(dir, cuts[i], config);
     }
   }
 }
@@ -337,6 +343,47 @@ static void test_other_networks(void **state) {
   t = world_open(&config);
   assert_int_equal(load(*state, t, &context, &out, &bad), PMP_ECONFLICT);
   pmp_trainer_close(t);
+  for (int i = 0; i < 2; i++) { /* all of its tensors are there, and more are wanted */
+    config = world_critic(4);
+    if (i == 0) config.critic.count = 2;
+    if (i == 1) config.policy.normalize = true;
+    t = world_open(&config);
+    assert_int_equal(load(*state, t, &context, &out, &bad), PMP_ECONFLICT);
+    pmp_trainer_close(t);
+  }
+}
+
+/* What was not there when a checkpoint was written is not asked of it: one critic and plain
+ * observations are said as they always were. */
+static void test_networks_as_before(void **state) {
+  (void)state;
+  static const char *const want[] = {
+      "{\"critic\":{\"act\":2,\"atoms\":11,\"first_layer_norm\":true,\"hidden\":[32,32],\"obs\":3,"
+      "\"v_max\":4.0,\"v_min\":0.0},\"policy\":{\"dist\":{\"bins\":0,\"dim\":2,\"high\":1.0,"
+      "\"kind\":\"diag_gaussian\",\"low\":-1.0,\"per_dim\":false,\"split\":true,\"squash_mean\":"
+      "true,"
+      "\"std_min\":0.00999999978,\"std_scale\":0.721347511},\"first_layer_norm\":true,"
+      "\"hidden\":[16,16],\"init_mean_range\":0.0,\"init_std\":0.0,\"network\":true,\"obs\":3}}",
+      "{\"critic\":{\"act\":2,\"atoms\":11,\"count\":2,\"first_layer_norm\":true,\"hidden\":[32,32]"
+      ","
+      "\"obs\":3,\"v_max\":4.0,\"v_min\":0.0},\"policy\":{\"dist\":{\"bins\":0,\"dim\":2,"
+      "\"high\":1.0,\"kind\":\"diag_gaussian\",\"low\":-1.0,\"per_dim\":false,\"split\":true,"
+      "\"squash_mean\":true,\"std_min\":0.00999999978,\"std_scale\":0.721347511},"
+      "\"first_layer_norm\":true,\"hidden\":[16,16],\"init_mean_range\":0.0,\"init_std\":0.0,"
+      "\"network\":true,\"normalize\":true,\"obs\":3}}"};
+  for (int i = 0; i < 3; i++) { /* a count of 0 means 1 */
+    struct pmp_trainer_config config = world_critic(4);
+    config.critic.count = (uint32_t)i;
+    config.policy.normalize = i == 2;
+    struct pmp_trainer *t = world_open(&config);
+    json_t *json = pmp_checkpoint_networks(t);
+    assert_non_null(json);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    assert_string_equal(text, want[i == 2]);
+    free(text);
+    json_decref(json);
+    pmp_trainer_close(t);
+  }
 }
 
 /* ---------------------------------------------------------------- the folder */
@@ -511,6 +558,7 @@ int main(void) {
                                      IN_FOLDER(test_without_context),
                                      IN_FOLDER(test_wrong_folder),
                                      IN_FOLDER(test_other_networks),
+                                     cmocka_unit_test(test_networks_as_before),
                                      IN_FOLDER(test_list_verify_prune),
                                      IN_FOLDER(test_abandoned_future),
                                      IN_FOLDER(test_failing_disk),

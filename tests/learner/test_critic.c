@@ -174,6 +174,52 @@ static void test_projection_nonfinite(void **state) {
   }
 }
 
+/* Bellemare et al. 2017, eq. 7 as it stands: every old atom gives every new one what the triangle
+ * about the new one says. */
+static void project_by_kernel(uint32_t atoms, double v_min, double v_max, const float *prob,
+                              double ret, double disc, double *out) {
+  const double step = (v_max - v_min) / (double)(atoms - 1);
+  for (uint32_t j = 0; j < atoms; j++) {
+    out[j] = 0.0;
+    for (uint32_t i = 0; i < atoms; i++) {
+      const double z = ret + disc * (v_min + step * (double)i);
+      const double kept = fmin(fmax(z, v_min), v_max);
+      const double off = fabs(kept - (v_min + step * (double)j)) / step;
+      out[j] += (double)prob[i] * fmin(fmax(1.0 - off, 0.0), 1.0);
+    }
+  }
+}
+
+static void test_projection_by_kernel(void **state) {
+  (void)state;
+  enum { A = 51 };
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 35, 0);
+  const uint32_t sizes[] = {2, 3, 11, A};
+  const float discs[] = {0.0f, 0.95f, 1.0f, 0.5f, 1.5f};
+  for (int round = 0; round < 400; round++) {
+    const uint32_t atoms = sizes[round % 4];
+    const float v_min = -150.0f + 300.0f * pmp_rng_float(&rng);
+    const float v_max = v_min + (round % 3 == 0 ? 1e-2f : 300.0f);
+    const float step = (v_max - v_min) / (float)(atoms - 1), disc = discs[round / 4 % 5];
+    /* On an atom, on either end, just beyond it, and anywhere around. */
+    const float at[] = {
+        v_min,        v_max,
+        v_min + step, v_max + 0.25f * step,
+        v_min - 1e6f, v_min + (v_max - v_min) * (3.0f * pmp_rng_float(&rng) - 1.0f)};
+    const float ret = at[round % 6];
+    float prob[A], out[A + 1];
+    double want[A], sum = 0.0;
+    for (size_t i = 0; i < atoms; i++) sum += (double)(prob[i] = pmp_rng_float(&rng));
+    for (size_t i = 0; i < atoms; i++) prob[i] = (float)((double)prob[i] / sum);
+    for (size_t i = 0; i < A + 1; i++) out[i] = 999.0f;
+    pmp_critic_project(1, atoms, v_min, v_max, prob, &ret, &disc, out);
+    project_by_kernel(atoms, (double)v_min, (double)v_max, prob, (double)ret, (double)disc, want);
+    for (size_t i = 0; i < atoms; i++) golden_near("kernel", i, (double)out[i], want[i], 1e-6);
+    assert_true(out[atoms] == 999.0f);
+  }
+}
+
 /* ---- the whole critic ---- */
 
 struct rig {
@@ -356,6 +402,163 @@ static void test_threads(void **state) {
   assert_memory_equal(v_one, v_three, sizeof v_one);
 }
 
+/* ---- two critics ---- */
+
+enum { T_S = 37, T_PER = 5, T_A = 11 };
+struct pair {
+  float obs[T_S * 6], act[T_S * T_PER * 3], first[T_S * 3], ret[T_S], disc[T_S], target[T_S * T_A];
+};
+
+/* Target of one state by the definition: softmax and expectation of every (critic, action), the
+ * lower one's distribution averaged, the projection by its kernel. */
+static void target_by_hand(const struct pmp_critic_config *c, const float *head[2], size_t state,
+                           double ret, double disc, double *out) {
+  float prob[T_A] = {0};
+  double mean[T_A] = {0}, scalar = 0.0;
+  const double step = ((double)c->v_max - (double)c->v_min) / (double)(T_A - 1);
+  for (size_t i = 0; i < T_PER; i++) {
+    double p[2][T_A], value[2] = {0.0, 0.0};
+    for (size_t k = 0; k < 2; k++) {
+      const float *row = head[k] + (state * T_PER + i) * c->atoms;
+      double sum = 0.0;
+      for (size_t j = 0; j < c->atoms; j++) sum += exp((double)row[j]);
+      for (size_t j = 0; j < c->atoms; j++) p[k][j] = exp((double)row[j]) / sum;
+      for (size_t j = 0; j < c->atoms; j++)
+        value[k] += p[k][j] * ((double)c->v_min + step * (double)j);
+      if (c->atoms == 1) value[k] = (double)row[0];
+    }
+    const size_t low = value[1] < value[0];
+    scalar += value[low] / T_PER;
+    for (size_t j = 0; j < c->atoms; j++) mean[j] += p[low][j] / T_PER;
+  }
+  for (size_t j = 0; j < c->atoms; j++) prob[j] = (float)mean[j];
+  if (c->atoms == 1)
+    out[0] = ret + disc * scalar;
+  else
+    project_by_kernel(T_A, (double)c->v_min, (double)c->v_max, prob, ret, disc, out);
+}
+
+/* What one of the two does alone, by a critic of one network with its parameters. */
+struct alone {
+  float *head, *value, *grad;
+  double loss, mean_q;
+};
+
+static struct alone run_alone(const struct pmp_critic_config *config, const float *params,
+                              const struct pair *d) {
+  struct pmp_critic_config single = *config;
+  struct rig r;
+  single.count = 1;
+  rig_open(&r, &single, T_S, T_PER);
+  const size_t n = r.q.net.floats, rows = T_S * T_PER;
+  struct alone a = {.head = golden_unwritten(rows * config->atoms),
+                    .value = golden_unwritten(rows),
+                    .grad = golden_unwritten(n)};
+  float *cache = aligned_alloc(64, (pmp_net_cache_floats(&r.q.net, rows, T_S) * 4 + 63) / 64 * 64);
+  assert_non_null(cache);
+  assert_int_equal(
+      pmp_net_forward(&r.q.net, &r.compute, params, d->obs, d->act, T_S, T_PER, cache, a.head),
+      PMP_OK);
+  assert_int_equal(
+      pmp_critic_values(&r.q, &r.compute, params, T_S, T_PER, d->obs, d->act, &r.arena, a.value),
+      PMP_OK);
+  assert_int_equal(pmp_critic_loss(&r.q, &r.compute, params, T_S, d->obs, d->first, d->target,
+                                   &r.arena, r.grad, &a.loss, &a.mean_q),
+                   PMP_OK);
+  memcpy(a.grad, r.grad, n * sizeof(float));
+  free(cache);
+  rig_close(&r);
+  return a;
+}
+
+static void check_two(uint32_t atoms) {
+  struct pmp_critic_config config = usual;
+  struct rig r;
+  static struct pair d;
+  struct pmp_rng rng;
+  config.count = 2;
+  config.atoms = atoms;
+  rig_open(&r, &config, T_S, T_PER);
+  const size_t n = r.q.net.floats, rows = T_S * T_PER;
+  assert_int_equal(r.q.manifest.floats, 2 * n);
+  assert_non_null(pmp_manifest_find(&r.q.manifest, "critic_2/layer_norm/gain"));
+  assert_true(memcmp(r.params, r.params + n, n * sizeof(float)) != 0); /* independent */
+  pmp_rng_init(&rng, 36, atoms);
+  pmp_rng_normal_fill(&rng, d.obs, T_S * 6);
+  pmp_rng_normal_fill(&rng, d.act, rows * 3);
+  pmp_rng_normal_fill(&rng, d.first, T_S * 3);
+  pmp_rng_normal_fill(&rng, d.ret, T_S);
+  for (size_t i = 0; i < T_S; i++) d.disc[i] = i % 4 == 0 ? 0.0f : 0.95f;
+  float *value = golden_unwritten(rows), *target = golden_unwritten(T_S * atoms);
+  assert_int_equal(pmp_critic_target(&r.q, &r.compute, r.params, T_S, T_PER, d.obs, d.act, d.ret,
+                                     d.disc, &r.arena, target),
+                   PMP_OK);
+  memcpy(d.target, target, T_S * atoms * sizeof(float));
+  assert_int_equal(
+      pmp_critic_values(&r.q, &r.compute, r.params, T_S, T_PER, d.obs, d.act, &r.arena, value),
+      PMP_OK);
+  double loss = 999.0, mean_q = 999.0;
+  assert_int_equal(pmp_critic_loss(&r.q, &r.compute, r.params, T_S, d.obs, d.first, d.target,
+                                   &r.arena, r.grad, &loss, &mean_q),
+                   PMP_OK);
+  struct alone a[2] = {run_alone(&config, r.params, &d), run_alone(&config, r.params + n, &d)};
+  size_t second = 0;
+  for (size_t i = 0; i < rows; i++) {
+    second += a[1].value[i] < a[0].value[i];
+    assert_true(value[i] == fminf(a[0].value[i], a[1].value[i]));
+  }
+  assert_true(second > 0 && second < rows && value[rows] == 999.0f);
+  const float *heads[2] = {a[0].head, a[1].head};
+  for (size_t s = 0; s < T_S; s++) {
+    double want[T_A];
+    target_by_hand(&config, heads, s, (double)d.ret[s], (double)d.disc[s], want);
+    for (size_t j = 0; j < atoms; j++)
+      golden_near("target", s, (double)target[s * atoms + j], want[j], 2e-6);
+  }
+  assert_true(loss == (a[0].loss + a[1].loss) / 2.0 && mean_q == (a[0].mean_q + a[1].mean_q) / 2.0);
+  assert_memory_equal(r.grad, a[0].grad, n * sizeof(float));
+  assert_memory_equal(r.grad + n, a[1].grad, n * sizeof(float));
+  for (size_t k = 0; k < 2; k++) free(a[k].head), free(a[k].value), free(a[k].grad);
+  free(value);
+  free(target);
+  rig_close(&r);
+}
+
+static void test_two_critics(void **state) {
+  (void)state;
+  check_two(1);
+  check_two(T_A);
+}
+
+/* A NaN of either critic is seen, not hidden behind the other's lower value. */
+static void test_two_nonfinite(void **state) {
+  (void)state;
+  enum { S = 4, PER = 2 };
+  float obs[S * 6] = {0.0f}, act[S * PER * 3] = {0.0f}, out[S * 51], zero[S] = {0.0f};
+  float one[S] = {1.0f, 1.0f, 1.0f, 1.0f}, target[S * 51] = {0.0f};
+  for (int i = 0; i < 4; i++) {
+    struct pmp_critic_config config = usual;
+    struct rig r;
+    double loss;
+    config.count = 2;
+    config.atoms = i / 2 ? 51 : 1;
+    rig_open(&r, &config, S, PER);
+    const size_t n = r.q.net.floats;
+    r.params[r.q.net.bias[2] + (size_t)(i % 2) * n] = NAN;
+    r.params[r.q.net.bias[2] + (size_t)(1 - i % 2) * n] = -5.0f;
+    assert_int_equal(pmp_critic_values(&r.q, &r.compute, r.params, S, PER, obs, act, &r.arena, out),
+                     PMP_ENONFINITE);
+    assert_int_equal(
+        pmp_critic_target(&r.q, &r.compute, r.params, S, PER, obs, act, zero, one, &r.arena, out),
+        PMP_ENONFINITE);
+    assert_int_equal(pmp_critic_loss(&r.q, &r.compute, r.params, S, obs, act, target, &r.arena,
+                                     r.grad, &loss, NULL),
+                     PMP_ENONFINITE);
+    for (size_t k = 0; k < 2 * n; k++) assert_true(r.grad[k] == 0.0f);
+    rig_close(&r);
+  }
+}
+
 static void test_too_little_memory(void **state) {
   (void)state;
   enum { S = 8, PER = 4 };
@@ -423,13 +626,14 @@ static void test_init(void **state) {
   struct pmp_critic q;
   assert_int_equal(pmp_critic_init(&q, &usual, &msg), PMP_OK);
   assert_non_null(pmp_manifest_find(&q.manifest, "critic/linear_0/weight"));
-  struct pmp_critic_config wrong[] = {usual, usual, usual, usual, usual};
+  struct pmp_critic_config wrong[] = {usual, usual, usual, usual, usual, usual};
   wrong[0].obs = 0;
   wrong[1].atoms = 0;
   wrong[2].atoms = PMP_CRITIC_ATOMS_MAX + 1;
   wrong[3].v_max = wrong[3].v_min;
   wrong[4].v_min = NAN;
-  for (size_t i = 0; i < 5; i++) {
+  wrong[5].count = 3;
+  for (size_t i = 0; i < 6; i++) {
     msg.text[0] = '\0';
     assert_int_equal(pmp_critic_init(&q, &wrong[i], &msg), PMP_EINVALID);
     assert_true(msg.text[0] != '\0');
@@ -521,9 +725,12 @@ int main(void) {
       cmocka_unit_test(test_projection_edges),
       cmocka_unit_test(test_projection_properties),
       cmocka_unit_test(test_projection_nonfinite),
+      cmocka_unit_test(test_projection_by_kernel),
       cmocka_unit_test(test_golden_critic),
       cmocka_unit_test(test_chunks),
       cmocka_unit_test(test_threads),
+      cmocka_unit_test(test_two_critics),
+      cmocka_unit_test(test_two_nonfinite),
       cmocka_unit_test(test_too_little_memory),
       cmocka_unit_test(test_nonfinite),
       cmocka_unit_test(test_init),

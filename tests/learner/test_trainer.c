@@ -378,7 +378,6 @@ static void test_refused_configurations(void **state) {
   (void)state;
   struct pmp_trainer_config good = world_critic(1), c;
   assert_int_equal(pmp_trainer_check(&good, NULL), PMP_OK);
-  c = good, c.normalize_obs = true, expect_refused(&c, PMP_EUNAVAILABLE);
   c = good, c.label_rule = (enum pmp_label_rule)9, expect_refused(&c, PMP_EINVALID);
   c = good, c.judge = PMP_JUDGE_ACTOR, expect_refused(&c, PMP_EINVALID);
   c = good, c.batch = 0, expect_refused(&c, PMP_EINVALID);

@@ -105,9 +105,11 @@ static inline void world_hash(struct pmp_trainer *t, char out[33]) {
 
 /* Entry `commit` of a run with a critic: two environments in turn, whose reward is the nearer to 1
  * the nearer the action is to (0.5, -0.5); `policy` acts when it is given, else chance. Depends on
- * commit and policy alone. */
-static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *policy,
-                              uint64_t commit) {
+ * commit and policy alone. Where there is a `lens`, t is given what it makes of the observations.
+ */
+static inline void world_rows_by(struct pmp_trainer *t, const struct pmp_trainer *policy,
+                                 uint64_t commit, void (*lens)(void *ctx, float *obs, size_t rows),
+                                 void *ctx) {
   float obs[WORLD_ROWS][WORLD_OBS], act[WORLD_ROWS][WORLD_ACT], reward[WORLD_ROWS],
       discount[WORLD_ROWS];
   uint32_t env[WORLD_ROWS], episode[WORLD_ROWS], step[WORLD_ROWS], trainable = 0;
@@ -128,9 +130,10 @@ static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *p
     for (int d = 0; d < WORLD_ACT; d++) act[i][d] = 2.0F * pmp_rng_float(&rng) - 1.0F;
   }
   if (policy != NULL) {
-    float head[WORLD_ROWS * 8 * WORLD_ACT], cache[16384];
+    float head[WORLD_ROWS * 16 * WORLD_ACT], cache[16384];
     const struct pmp_policy *p = pmp_trainer_policy(policy);
     assert_true(pmp_policy_cache_floats(p, WORLD_ROWS) <= sizeof cache / sizeof *cache);
+    assert_true(WORLD_ROWS * p->head <= sizeof head / sizeof *head);
     struct pmp_compute *compute = pmp_trainer_compute(t);
     assert_int_equal(pmp_policy_forward(p, compute, pmp_trainer_ref(policy), WORLD_ROWS, &obs[0][0],
                                         cache, head),
@@ -142,6 +145,7 @@ static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *p
           b = fminf(fmaxf(act[i][1], -1.0F), 1.0F) + 0.5F;
     reward[i] = fmaxf(1.0F - a * a - b * b, 0.0F);
   }
+  if (lens != NULL) lens(ctx, &obs[0][0], WORLD_ROWS);
   struct pmp_replay_rows rows = {.chunk = commit,
                                  .commit = commit,
                                  .stream = 1,
@@ -156,6 +160,11 @@ static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *p
                                  .discount = discount,
                                  .flags = flags};
   assert_int_equal(pmp_replay_add(pmp_trainer_replay(t), &rows, &trainable, &msg), PMP_OK);
+}
+
+static inline void world_rows(struct pmp_trainer *t, const struct pmp_trainer *policy,
+                              uint64_t commit) {
+  world_rows_by(t, policy, commit, NULL, NULL);
 }
 
 /* Entry `commit` of a bandit: four outcomes around the reference's mean, with f = -|y|^2. */

@@ -82,6 +82,22 @@ static void test_nice_ranges(void **state) {
   assert_true(lo == 0 && hi == 1000);
 }
 
+static void test_a_log_scale_leaves_gaps(void **state) {
+  (void)state;
+  const double y[] = {0.02, 0, 30, -1, (double)NAN, 100};
+  double out[6] = {999, 999, 999, 999, 999, 999}, lo = 999, hi = 999;
+  assert_int_equal((int)pmp_chart_log(y, 6, out, &lo, &hi), 3);
+  assert_true(lo == -2 && hi == 2);
+  assert_true(fabs(out[0] - log10(0.02)) < 1e-12 && out[5] == 2);
+  assert_true(isnan(out[1]) && isnan(out[3]) && isnan(out[4]));
+  const double none[] = {0, -2};
+  assert_int_equal((int)pmp_chart_log(none, 2, out, &lo, &hi), 2);
+  assert_true(lo == 0 && hi == 0);
+  double one[] = {10}; /* a range of a single power still has a height; in place */
+  assert_int_equal((int)pmp_chart_log(one, 1, one, &lo, &hi), 0);
+  assert_true(one[0] == 1 && lo == 1 && hi == 2);
+}
+
 static void test_refuses_no_cells(void **state) {
   (void)state;
   struct pmp_chart c;
@@ -96,6 +112,7 @@ int main(void) {
                                      cmocka_unit_test(test_a_line_has_no_holes),
                                      cmocka_unit_test(test_a_gap_stays_a_gap),
                                      cmocka_unit_test(test_nice_ranges),
+                                     cmocka_unit_test(test_a_log_scale_leaves_gaps),
                                      cmocka_unit_test(test_refuses_no_cells)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

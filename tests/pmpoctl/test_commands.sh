@@ -62,6 +62,8 @@ is_json
 expect 0 status state learner.steps
 [ "$(wc -l <"$work/out")" -eq 2 ] || no "two names are not two lines"
 expect 1 status no.such.number
+expect 1 status learner.stepss
+has 'did you mean learner.steps' err
 expect 0 actors
 has bandit
 expect 0 actors --json
@@ -80,6 +82,12 @@ expect 0 history learner.loss --png "$work/curve.png" --x step,wall --mean 5 --l
 [ "$(head -c 4 "$work/curve.png" | tail -c 3)" = PNG ] || no "no picture was drawn"
 [ ! -e "$work/curve.png.tmp" ] || no "the picture's temporary file is left"
 expect 1 history learner.loss --png "$work/no/such/folder.png"
+expect 0 history learner.std --png "$work/log.png" --log --mean 3
+[ "$(head -c 4 "$work/log.png" | tail -c 3)" = PNG ] || no "no picture with a logarithmic scale was drawn"
+expect 2 history learner.loss --log
+has 'add --png' err
+expect 2 history learner.loss --png "$work/log.png" --log --line 0
+has 'begins above 0' err
 expect 0 weights
 has version
 expect 0 weights --json
@@ -95,6 +103,13 @@ assert meta["which"] == "reference" and int(meta["version"]) >= 1 and "config" i
 assert max(t["data_offsets"][1] for t in head.values()) == len(data) - 8 - size
 END
 expect 0 export "$work/policy.safetensors" --which policy
+step=$(python3 - "$work/policy.safetensors" <<'END'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+print(json.loads(data[8:8 + struct.unpack("<Q", data[:8])[0]])["__metadata__"]["learner_step"])
+END
+)
+has "policy, step $step,"
 expect 1 export "$work/no/such/folder.safetensors"
 expect 0 pause
 expect 0 wait state = paused --timeout 10
@@ -116,6 +131,57 @@ expect 0 watch --plain --every 0.2 --for 1
 has 'learner steps'
 expect 0 watch --plain --until 'learner.steps >= 1'
 expect 4 watch --plain --until 'learner.steps < 0' --for 0.5
+expect 0 watch --full --every 0.3 --for 1
+for word in environment learner policy labels inserts store products; do has "$word"; done
+expect 0 watch --plain --for 1.5 --metric learner.lss
+has 'did you mean learner.loss' err
+expect 4 wait learner.lss '<' 0 --timeout 0.5
+has 'did you mean learner.loss' err
+expect 4 wait learner.lss '<' 0 --timeout 0.5 -q
+[ ! -s "$work/err" ] || no "a quiet wait said: $(cat "$work/err")"
+
+# the screen: drawn at several sizes, keys answered, left by q
+for size in 24x80 40x120 50x200 5x20; do
+  python3 - "$size" "$PMP_BIN/pmpoctl" --dir "$work/run" watch --log <<'END' || no "the screen at $size"
+import fcntl, os, pty, select, signal, struct, sys, termios, time
+
+rows, columns = map(int, sys.argv[1].split("x"))
+os.environ.update(TERM="xterm-256color", LANG="C.UTF-8", LINES=str(rows), COLUMNS=str(columns))
+pid, screen = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+seen, end = b"", time.monotonic() + 60
+
+
+def until(word):
+    global seen
+    while word not in seen:
+        if time.monotonic() > end:
+            os.kill(pid, signal.SIGKILL)
+            sys.exit(f"no {word} in {seen[-2000:]}")
+        if select.select([screen], [], [], 0.2)[0]:
+            seen += os.read(screen, 65536)
+
+
+until(b"running" if rows > 5 else b"pmpod")
+if rows >= 24:
+    for word in (b"environment", b"inserts", b"bandit", b"products"):
+        until(word)
+    os.write(screen, b"x")
+    until(b"does nothing")
+    os.write(screen, b"P")
+    until(b"mean p?")
+    os.write(screen, b"lm")
+os.write(screen, b"q")
+while True:
+    try:
+        if not os.read(screen, 65536):
+            break
+    except OSError:
+        break
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+END
+done
 
 # a daemon that dies and comes back elsewhere
 ctl watch --plain --every 0.2 --until 'state = paused' --for 60 >"$work/watch" 2>&1 &

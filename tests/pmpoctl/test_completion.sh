@@ -30,11 +30,15 @@ offers --end-to-end in pmpoctl experiment bandits --end
 offers rosenbrock in pmpoctl experiment bandits --functions r
 offers --skip-bad in pmpoctl import --sk
 offers "$PMP_SOURCE/examples/offline" in pmpoctl import "$PMP_SOURCE/examples/o"
+offers --retry in pmpoctl campaign file --re
+offers "$PMP_SOURCE/examples/control/campaign-six.yaml" in pmpoctl campaign "$PMP_SOURCE/examples/control/campaign-s"
 offers --check-config in pmpod --ch
 offers learner.batch= in pmpod --set learner.b
 offers "$PMP_SOURCE/examples/bandit" in pmpod --config "$PMP_SOURCE/examples/b"
 offers control in pmpo-actor c
 offers --evaluate in pmpo-actor control --ev
 offers cartpole_swingup in pmpo-actor control --task cartpole_s
+offers latest in pmpo-actor control --render f.mp4 --policy l
+offers "$PMP_SOURCE/examples/control" in pmpo-actor control --weights "$PMP_SOURCE/examples/co"
 offers --function in pmpo-actor bandit --f
 exit $bad

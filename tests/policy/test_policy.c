@@ -147,6 +147,71 @@ static void gradients_end_to_end(void **state) {
 
 /* ---- initial parameters ---- */
 
+/* A policy that normalises is the plain one of what pmp_policy_normalize makes of x, forward and
+ * backward, and has two more views that get no gradient. */
+static void normalises_what_it_sees(void **state) {
+  (void)state;
+  struct pmp_policy_spec spec = control_spec();
+  struct world plain, t;
+  struct pmp_rng rng;
+  spec.normalize = true;
+  pmp_rng_init(&rng, 2, 0);
+  world_make(&t, &spec, &rng);
+  pmp_rng_init(&rng, 2, 0);
+  spec.normalize = false;
+  world_make(&plain, &spec, &rng);
+  const struct pmp_policy *p = &t.policy;
+  const size_t n = plain.policy.manifest.floats, all = p->manifest.floats, heads = B * p->head;
+  const struct pmp_view *mean = pmp_manifest_find(&p->manifest, "policy/observation/mean");
+  const struct pmp_view *scale = pmp_manifest_find(&p->manifest, "policy/observation/scale");
+  assert_true(mean != NULL && scale != NULL);
+  assert_true(mean->offset == n && scale->offset == n + OBS && all == n + 2 * OBS);
+  assert_true(p->trained == n && plain.policy.trained == n);
+  memcpy(t.params, plain.params, n * sizeof(float));
+  for (size_t i = 0; i < OBS; i++) {
+    t.params[n + i] = 3.0f * (float)i;
+    t.params[n + OBS + i] = i == 1 ? 1e3f : 0.5f; /* one is beyond the bound */
+  }
+  float seen[B * OBS + 1];
+  seen[B * OBS] = 999.0f;
+  pmp_policy_normalize(p, t.params, B, t.x, seen);
+  assert_true(seen[B * OBS] == 999.0f);
+  for (size_t i = 0; i < B * OBS; i++) {
+    const float z = (t.x[i] - 3.0f * (float)(i % OBS)) * (i % OBS == 1 ? 1e3f : 0.5f);
+    assert_true(seen[i] == fminf(fmaxf(z, -10.0f), 10.0f));
+    if (i % OBS == 1) assert_true(fabsf(seen[i]) == 10.0f);
+  }
+  memcpy(plain.x, seen, B * OBS * sizeof(float));
+  float *grad = floats_new(all), *want = floats_new(n), *dhead = normals_new(&rng, heads, 1);
+  memset(grad, 0, all * sizeof(float));
+  memset(want, 0, n * sizeof(float));
+  assert_int_equal(pmp_policy_forward(p, &t.compute, t.params, B, t.x, t.cache, t.head), PMP_OK);
+  assert_int_equal(pmp_policy_forward(&plain.policy, &plain.compute, plain.params, B, plain.x,
+                                      plain.cache, plain.head),
+                   PMP_OK);
+  assert_memory_equal(t.head, plain.head, heads * sizeof(float));
+  assert_int_equal(pmp_policy_backward(p, &t.compute, t.params, B, t.x, t.cache, dhead, grad),
+                   PMP_OK);
+  assert_int_equal(pmp_policy_backward(&plain.policy, &plain.compute, plain.params, B, plain.x,
+                                       plain.cache, dhead, want),
+                   PMP_OK);
+  assert_memory_equal(grad, want, n * sizeof(float));
+  for (size_t i = n; i < all; i++) assert_true(grad[i] == 0.0f);
+  /* It starts as one that does nothing, but for the bound. */
+  pmp_policy_init_params(p, &rng, t.params);
+  for (size_t i = 0; i < OBS; i++) assert_true(t.params[n + i] == 0.0f);
+  for (size_t i = 0; i < OBS; i++) assert_true(t.params[n + OBS + i] == 1.0f);
+  const float odd[OBS] = {NAN, 20.0f, -20.0f, 9.5f, INFINITY};
+  pmp_policy_normalize(p, t.params, 1, odd, seen);
+  assert_true(isnan(seen[0]) && seen[1] == 10.0f && seen[2] == -10.0f && seen[3] == 9.5f);
+  spec = bandit_spec();
+  spec.normalize = true;
+  assert_int_equal(pmp_policy_init(&t.policy, &spec, NULL), PMP_EINVALID);
+  free(grad), free(want), free(dhead);
+  world_free(&t);
+  world_free(&plain);
+}
+
 static void network_starts_as_told(void **state) {
   (void)state;
   struct pmp_policy_spec spec = control_spec();
@@ -262,16 +327,18 @@ static void assert_spec_equal(const struct pmp_policy_spec *a, const struct pmp_
   assert_int_equal(a->hidden_count, b->hidden_count);
   for (uint32_t i = 0; i < a->hidden_count; i++) assert_int_equal(a->hidden[i], b->hidden[i]);
   assert_int_equal(a->first_layer_norm, b->first_layer_norm);
+  assert_int_equal(a->normalize, b->normalize);
   assert_true(a->init_std == b->init_std && a->init_mean_range == b->init_mean_range);
 }
 
 static void json_round_trip(void **state) {
   (void)state;
-  struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(), bins_spec(), table_spec(),
-                                   full_network_spec()};
+  struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(),       bins_spec(),
+                                   table_spec(),   full_network_spec(), control_spec()};
+  spec[5].normalize = true;
   spec[0].init_std = 0.1f + 1e-8f;
   spec[0].dist.std_min = nextafterf(0.01f, 1); /* the last bit must come back */
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 6; i++) {
     char *json, *again;
     struct pmp_policy_spec back;
     assert_int_equal(pmp_policy_spec_to_json(&spec[i], &json), PMP_OK);
@@ -317,6 +384,8 @@ static void wrong_json_is_refused(void **state) {
       {",\"obs\":0", ""},
       {"\"bins\":3,", ""},
       {"\"obs\":0", "\"obs\":-1"},
+      {"\"obs\":0", "\"obs\":0,\"normalize\":1"},
+      {"\"obs\":0", "\"obs\":0,\"normalize\":true,\"more\":1"},
       {"\"obs\":0", "\"obs\":4294967296"},
       {"\"obs\":0", "\"obs\":0.5"},
       {"\"obs\":0", "\"obs\":\"0\""},
@@ -347,13 +416,10 @@ static void wrong_json_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(gradients_end_to_end),
-      cmocka_unit_test(network_starts_as_told),
-      cmocka_unit_test(free_parameters_start_as_told),
-      cmocka_unit_test(wrong_specs_are_refused),
-      cmocka_unit_test(json_round_trip),
-      cmocka_unit_test(json_is_as_written_down),
-      cmocka_unit_test(wrong_json_is_refused),
+      cmocka_unit_test(gradients_end_to_end),    cmocka_unit_test(normalises_what_it_sees),
+      cmocka_unit_test(network_starts_as_told),  cmocka_unit_test(free_parameters_start_as_told),
+      cmocka_unit_test(wrong_specs_are_refused), cmocka_unit_test(json_round_trip),
+      cmocka_unit_test(json_is_as_written_down), cmocka_unit_test(wrong_json_is_refused),
   };
   return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
 }

@@ -477,7 +477,9 @@ static void test_reply_status(void **state) {
                                        .env_steps = 5,
                                        .idle_ms = -1,
                                        .value = number,
-                                       .values = 1}};
+                                       .values = 1,
+                                       .number = &number[1], /* the first has no value */
+                                       .numbers = 2}};
   struct pmp_reply out, r = {.verb = PMP_VERB_STATUS};
   r.u.status = (struct pmp_status_reply){
       .text = text, .texts = 1, .number = number, .numbers = 3, .actor = actor, .actors = 1};
@@ -500,6 +502,9 @@ static void test_reply_status(void **state) {
   assert_true(s->actor[0].idle_ms == -1);
   assert_int_equal(s->actor[0].values, 1);
   assert_true(s->actor[0].value[0].value == 12);
+  assert_int_equal(s->actor[0].numbers, 1);
+  assert_string_equal(s->actor[0].number[0].name, "x");
+  assert_true(s->actor[0].number[0].value == 0.5);
 }
 
 static void test_reply_history_and_events(void **state) {

@@ -1,0 +1,30 @@
+/* A model as the parts of a control step see it: headers of their own on the model's arrays, each
+ * leaving out what nobody reads afterwards. Positions, velocities and what the task observes come
+ * out with the same bits as with the whole model.
+ *
+ * Immutable after creation, shared by threads; the model outlives its views, and what is written to
+ * the model's arrays holds for them too. Knows nothing of environments. */
+#ifndef PMP_CONTROL_VIEWS_H
+#define PMP_CONTROL_VIEWS_H
+
+#include "actors/control/task.h"
+
+#include <mujoco/mujoco.h>
+
+struct pmp_views {
+  mjModel passive; /* whole, but without actuation: starts are made with it */
+  mjModel inner;   /* physics steps inside a control step: no sensors, no places to look at */
+  mjModel held;    /* the last one of them: as inner, with the sensors of acceleration that the task
+                      reads */
+  mjModel last;    /* positions and velocities at the end: places, and the other sensors that the
+                      task reads */
+  int held_stage[PMP_TASK_SENSORS_MAX]; /* sensor_needstage of held and of last */
+  int last_stage[PMP_TASK_SENSORS_MAX];
+};
+
+/* NULL: no memory. `m` is load->m or a copy of it. */
+struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load);
+/* NULL is fine. */
+void pmp_views_free(struct pmp_views *v);
+
+#endif
