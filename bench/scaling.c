@@ -41,8 +41,9 @@ static double steps(struct pmp_trainer *t, int count) {
   return bench_cpu_seconds() - start;
 }
 
+/* s: nullable. */
 static void take_ratios(struct scale *s, int round) {
-  for (int i = 0; i < s->sizes; i++)
+  for (int i = 0; s != NULL && i < s->sizes; i++)
     s->ratio[i][round] = s->value[i][round] / s->value[s->base][round];
 }
 
@@ -155,10 +156,14 @@ static void measure_replay(const struct bench *b, struct curve *curve) {
 
 static const struct scale ACTORS = {.sizes = 3, .label = {"1", "4", "16"}, .x = {1, 4, 16}};
 
-/* What is known of a crowd by its size; steps and share are nullable. */
+/* What is to be known of a crowd by its size; all but rows are nullable. */
 struct crowd_scales {
-  struct scale *rows, *steps, *share;
+  struct scale *rows, *steps, *by_core, *share;
 };
+
+static void take(struct scale *s, int size, int round, double value) {
+  if (s != NULL) s->value[size][round] = value;
+}
 
 static enum pmp_err play(struct crowd *c, enum crowd_kind kind, double seconds,
                          const struct crowd_scales *s, struct pmp_errmsg *msg) {
@@ -166,13 +171,15 @@ static enum pmp_err play(struct crowd *c, enum crowd_kind kind, double seconds,
   for (int r = 0; r < s->rows->rounds; r++) {
     for (int i = 0; i < s->rows->sizes; i++) {
       PMP_TRY(crowd_play(c, kind, (int)s->rows->x[i], seconds, &rates, msg));
-      s->rows->value[i][r] = rates.rows;
-      if (s->steps != NULL) s->steps->value[i][r] = rates.steps;
-      if (s->share != NULL) s->share->value[i][r] = rates.least_share;
+      take(s->rows, i, r, rates.rows);
+      take(s->steps, i, r, rates.steps);
+      take(s->by_core, i, r, rates.by_core);
+      take(s->share, i, r, rates.least_share);
     }
     take_ratios(s->rows, r);
-    if (s->steps != NULL) take_ratios(s->steps, r);
-    if (s->share != NULL) take_ratios(s->share, r);
+    take_ratios(s->steps, r);
+    take_ratios(s->by_core, r);
+    take_ratios(s->share, r);
   }
   return PMP_OK;
 }
@@ -217,12 +224,13 @@ static void measure_learning(const struct bench *b, struct curve *curve) {
   static const char *const extra[] = {"learner.samples_per_insert=32", NULL};
   static struct crowd c = {.chunk_rows = "32"};
   struct pmp_errmsg msg = {{0}};
-  struct scale rows = by_actors(b, "learning", 0), made = by_actors(b, "learning", 0);
-  const struct crowd_scales scales = {.rows = &rows, .steps = &made};
+  struct scale rows = by_actors(b, "learning", 0), made = rows, busy = rows;
+  const struct crowd_scales scales = {.rows = &rows, .steps = &made, .by_core = &busy};
   enum pmp_err err = crowd_open(&c, "scaling_learning", extra, &msg);
   if (err == PMP_OK) err = play(&c, CROWD_PROGRAMS, b->quick ? 2.0 : 5.0, &scales, &msg);
   if (err == PMP_OK) {
     report(b, curve, &rows, "env_steps", "rows/s", true, NAN, "");
+    report(b, curve, &busy, "steps_by_core", "steps/s", true, NAN, "");
     report(b, curve, &made, "steps", "steps/s", true, 0.9, "the learner makes fewer steps");
   } else {
     bench_missing(b, "scaling.learning_16.steps_of_1", "ratio", ">=0.9", msg.text);

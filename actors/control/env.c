@@ -86,8 +86,7 @@ void pmp_env_model_free(struct pmp_env_model *em) {
 
 static void make_physics(void *arg) {
   struct pmp_env *env = arg;
-  if (env->owns_model) env->p.m = mj_copyModel(NULL, env->model->load.m);
-  if (env->p.m != NULL) env->p.d = mj_makeData(env->p.m);
+  env->p.d = mj_makeData(env->p.m);
 }
 
 enum pmp_err pmp_env_create(struct pmp_env **out, const struct pmp_env_model *em,
@@ -101,12 +100,12 @@ enum pmp_err pmp_env_create(struct pmp_env **out, const struct pmp_env_model *em
   env->owns_model = options->own_model || em->load.edit_count > 0;
   env->done = true;
   env->p = (struct pmp_physics){.task = task, .ids = em->load.ids};
-  if (!env->owns_model) env->p.m = em->load.m;
+  env->p.m = env->owns_model ? pmp_model_fork(em->load.m) : em->load.m;
   pmp_rng_init(&env->rng, options->seed, options->stream);
   env->draw = pmp_draw_from_rng(&env->rng);
   env->obs = calloc((size_t)task->obs_dim, sizeof(double));
   env->next_obs = calloc((size_t)task->obs_dim, sizeof(double));
-  if (env->obs == NULL || env->next_obs == NULL) goto out;
+  if (env->p.m == NULL || env->obs == NULL || env->next_obs == NULL) goto out;
   err = pmp_physics_guard(make_physics, env, msg);
   if (err != PMP_OK) goto out;
   if (env->p.d != NULL)
@@ -127,7 +126,7 @@ void pmp_env_free(struct pmp_env *env) {
   mj_deleteData(env->p.d);
   if (env->owns_model) {
     pmp_views_free(env->p.views);
-    mj_deleteModel(env->p.m);
+    free(env->p.m);
   }
   free(env->obs);
   free(env->next_obs);

@@ -34,7 +34,7 @@ void pmp_env_model_free(struct pmp_env_model *em);
 struct pmp_env_options {
   uint64_t seed;   /* of the start states */
   uint64_t stream; /* another stream for each environment of a seed */
-  bool own_model;  /* a private copy of the model, even if the task's starts do not change it */
+  bool own_model;  /* cells of its own in the model, even if the task's starts do not change it */
 };
 
 struct pmp_env {

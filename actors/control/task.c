@@ -107,38 +107,43 @@ void pmp_task_reads_sensor(struct pmp_task_load *load, int sensor) {
   if (sensor < PMP_TASK_SENSORS_MAX) load->sensors |= UINT64_C(1) << sensor;
 }
 
-mjtNum *pmp_field_cells(const mjModel *m, enum pmp_field field, int *count) {
+mjtNum **pmp_field_array(mjModel *m, enum pmp_field field, int *count) {
   switch (field) {
   case PMP_FIELD_BODY_POS:
     *count = 3 * (int)m->nbody;
-    return m->body_pos;
+    return &m->body_pos;
   case PMP_FIELD_BODY_QUAT:
     *count = 4 * (int)m->nbody;
-    return m->body_quat;
+    return &m->body_quat;
   case PMP_FIELD_GEOM_POS:
     *count = 3 * (int)m->ngeom;
-    return m->geom_pos;
+    return &m->geom_pos;
   case PMP_FIELD_GEOM_SIZE:
     *count = 3 * (int)m->ngeom;
-    return m->geom_size;
+    return &m->geom_size;
   case PMP_FIELD_SITE_POS:
     *count = 3 * (int)m->nsite;
-    return m->site_pos;
+    return &m->site_pos;
   case PMP_FIELD_SITE_SIZE:
     *count = 3 * (int)m->nsite;
-    return m->site_size;
+    return &m->site_size;
   case PMP_FIELD_DOF_DAMPING:
     *count = (int)m->nv;
-    return m->dof_damping;
+    return &m->dof_damping;
   case PMP_FIELD_WRAP_PRM:
     *count = (int)m->nwrap;
-    return m->wrap_prm;
+    return &m->wrap_prm;
   case PMP_FIELD_LIGHT_POS:
     *count = 3 * (int)m->nlight;
-    return m->light_pos;
+    return &m->light_pos;
   case PMP_FIELD_COUNT:
     break;
   }
   *count = 0;
   return NULL;
+}
+
+mjtNum *pmp_field_cells(mjModel *m, enum pmp_field field, int *count) {
+  mjtNum **array = pmp_field_array(m, field, count);
+  return array != NULL ? *array : NULL;
 }

@@ -107,7 +107,9 @@ void pmp_task_edits(struct pmp_task_load *load, enum pmp_field field, int index)
 int pmp_task_held_sensor(struct pmp_task_load *load, const char *name);
 /* For prepare: the task reads this sensor, which it did not look up by name. */
 void pmp_task_reads_sensor(struct pmp_task_load *load, int sensor);
-/* The cells of a field and their number. */
-mjtNum *pmp_field_cells(const mjModel *m, enum pmp_field field, int *count);
+/* The cells of a field and their number; and where the model keeps the address of the first. NULL
+ * and 0 when there is no such field. */
+mjtNum *pmp_field_cells(mjModel *m, enum pmp_field field, int *count);
+mjtNum **pmp_field_array(mjModel *m, enum pmp_field field, int *count);
 
 #endif

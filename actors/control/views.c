@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Whether forces pull at joints only, directly or by fixed tendons. */
 static bool joints_only(const mjModel *m) {
@@ -39,6 +40,27 @@ static void keep_sensors(mjModel *view, int *stage, const struct pmp_task_load *
     view->opt.disableflags &= ~mjDSBL_SENSOR;
   else
     view->opt.disableflags |= mjDSBL_SENSOR;
+}
+
+mjModel *pmp_model_fork(const mjModel *m) {
+  mjModel whole = *m;
+  int count[PMP_FIELD_COUNT];
+  size_t cells = 0;
+  for (int f = 0; f < PMP_FIELD_COUNT; f++) {
+    pmp_field_array(&whole, (enum pmp_field)f, &count[f]);
+    cells += (size_t)count[f];
+  }
+  mjModel *fork = malloc(sizeof(*fork) + cells * sizeof(mjtNum));
+  if (fork == NULL) return NULL;
+  *fork = *m;
+  mjtNum *at = (mjtNum *)(fork + 1);
+  for (int f = 0; f < PMP_FIELD_COUNT; f++) {
+    mjtNum **array = pmp_field_array(fork, (enum pmp_field)f, &count[f]);
+    if (count[f] > 0) memcpy(at, *array, (size_t)count[f] * sizeof(mjtNum));
+    *array = at;
+    at += count[f];
+  }
+  return fork;
 }
 
 struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load) {

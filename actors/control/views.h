@@ -1,5 +1,6 @@
-/* A model as the parts of a control step see it: headers of their own on the model's arrays, each
- * leaving out what nobody reads afterwards. Positions, velocities and what the task observes come
+/* Models that share the arrays of another one. An environment's own, with cells that its starts
+ * change. And a model as the parts of a control step see it: headers of their own, each leaving out
+ * what nobody reads afterwards. Positions, velocities and what the task observes come
  * out with the same bits as with the whole model.
  *
  * Immutable after creation, shared by threads; the model outlives its views, and what is written to
@@ -22,7 +23,11 @@ struct pmp_views {
   int last_stage[PMP_TASK_SENSORS_MAX];
 };
 
-/* NULL: no memory. `m` is load->m or a copy of it. */
+/* A model on the arrays of m, but for the fields that an edit may change: those are its own, and
+ * start as m's. For free(), not for mj_deleteModel. NULL: no memory. */
+mjModel *pmp_model_fork(const mjModel *m);
+
+/* NULL: no memory. `m` is load->m or a fork of it. */
 struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load);
 /* NULL is fine. */
 void pmp_views_free(struct pmp_views *v);

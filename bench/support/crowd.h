@@ -33,6 +33,7 @@ struct crowd {
 /* What happened in a while. */
 struct crowd_rates {
   double rows, steps; /* a second: taken by the daemon; made by its learner */
+  double by_core;     /* steps a second of the learner's thread on its core */
   double least_share; /* rows of the actor that had fewest, over the mean */
 };
 
@@ -167,12 +168,15 @@ crowd_watch(struct crowd *c, double seconds, struct crowd_rates *out, struct pmp
   const int64_t start = bench_now();
   const double rows = daemon_number(&c->status, "ingest.rows");
   const double steps = daemon_number(&c->status, "learner.steps");
+  const double busy = daemon_number(&c->status, "learner.cpu_s");
   for (int i = 0; i < c->members; i++) c->member[i].from = crowd_rows_of(c, i);
   usleep((useconds_t)(seconds * 1e6));
   PMP_TRY(crowd_ask(c, msg));
   const double took = bench_seconds(start);
   out->rows = (daemon_number(&c->status, "ingest.rows") - rows) / took;
   out->steps = (daemon_number(&c->status, "learner.steps") - steps) / took;
+  out->by_core = (daemon_number(&c->status, "learner.steps") - steps) /
+                 (daemon_number(&c->status, "learner.cpu_s") - busy);
   double least = INFINITY, sum = 0.0;
   for (int i = 0; i < c->members; i++) {
     const double sent = crowd_rows_of(c, i) - c->member[i].from;
