@@ -37,12 +37,12 @@ struct side {
   size_t at;
 };
 
-/* This process on the first cores that it may use. */
-static void pin(const cpu_set_t *allowed, uint32_t threads) {
+/* This thread, and those that it starts, on the core with this number among the allowed ones. */
+static void pin(const cpu_set_t *allowed, uint32_t number) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  for (size_t core = 0; core < CPU_SETSIZE && CPU_COUNT(&set) < (int)threads; core++)
-    if (CPU_ISSET(core, allowed)) CPU_SET(core, &set);
+  for (size_t core = 0; core < CPU_SETSIZE && CPU_COUNT(&set) == 0; core++)
+    if (CPU_ISSET(core, allowed) && number-- == 0) CPU_SET(core, &set);
   if (sched_setaffinity(0, sizeof set, &set) != 0) abort();
 }
 
@@ -162,8 +162,9 @@ static void compare(struct program *g, size_t r, const struct control_world *w) 
     const uint32_t envs = (uint32_t)p.said.value;
     snprintf(g->setting[r], sizeof g->setting[r], "%.63s", p.rest);
     if (envs < 1 || envs > ENVS_MAX) abort();
-    pin(&g->allowed, rivals[r].count);
+    pin(&g->allowed, rivals[r].count - 1); /* the batch's other thread */
     open_side(&s, w, envs, rivals[r].count);
+    pin(&g->allowed, 0);
     race(&s, &p, g->bench.quick ? 3 : ROUNDS_MAX, &o);
     close_side(&s);
   }

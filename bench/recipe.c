@@ -148,6 +148,8 @@ static const struct setting {
     {"stop", KIND_F64, AT(stop), 0},
     {"rho", KIND_F64, AT(rho), 0},
     {"lr", KIND_F32, AT(trainer.policy_optim.lr), 0},
+    {"decay-steps", KIND_U64, AT(trainer.decay_steps), 0},
+    {"decay-to", KIND_F64, AT(trainer.decay_to), 0},
     {"critic-lr", KIND_F32, AT(trainer.critic_optim.lr), 0},
     {"hidden", KIND_WIDTHS, AT(trainer.policy.hidden), AT(trainer.policy.hidden_count)},
     {"critic-hidden", KIND_WIDTHS, AT(trainer.critic.hidden), AT(trainer.critic.hidden_count)},

@@ -443,6 +443,7 @@ static void trainer_policy(const struct pmp_config *c, uint32_t obs, struct pmp_
   t->policy.network = network;
   if (network) widths(&c->policy.hidden, t->policy.hidden, &t->policy.hidden_count);
   t->policy.first_layer_norm = network && c->policy.layer_norm;
+  t->policy.layer_norm_all = network && c->policy.layer_norm && c->policy.layer_norm_all;
   t->policy.init_std = (float)c->policy.init_std;
   t->policy.init_mean_range = (float)c->policy.init_mean_range;
   t->policy.normalize = network && c->learner.normalize_observations;
@@ -453,6 +454,7 @@ static void trainer_critic(const struct pmp_config *c, uint32_t obs, struct pmp_
   t->critic.act = (uint32_t)c->spec.action_dim;
   widths(&c->critic.hidden, t->critic.hidden, &t->critic.hidden_count);
   t->critic.first_layer_norm = c->policy.layer_norm;
+  t->critic.layer_norm_all = c->policy.layer_norm && c->policy.layer_norm_all;
   t->critic.atoms = (uint32_t)c->critic.atoms;
   t->critic.v_min = (float)c->critic.v_min;
   t->critic.v_max = (float)c->critic.v_max;
@@ -505,6 +507,8 @@ static void trainer_loss(const struct pmp_config *c, struct pmp_trainer_config *
                                              .clip_norm = (float)c->optim.clip_norm};
   t->critic_optim = t->policy_optim;
   t->critic_optim.lr = (float)c->critic.lr;
+  t->decay_steps = c->optim.decay_steps;
+  t->decay_to = c->optim.decay_to;
   t->dual_optim = (struct pmp_adam_config){
       .lr = (float)c->objective.dual_lr, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f};
 }
@@ -516,6 +520,7 @@ void pmp_config_trainer(const struct pmp_config *c, struct pmp_trainer_config *t
   const uint32_t obs = (uint32_t)pmp_spec_obs_size(&spec);
   t->seed = c->run.seed;
   t->threads = (int)c->learner.threads;
+  t->precision = (enum pmp_precision)c->learner.precision;
   trainer_policy(c, obs, t);
   t->judge = (enum pmp_judge)c->label.judge;
   t->label_rule = (enum pmp_label_rule)c->label.rule;

@@ -53,7 +53,7 @@ struct pmp_config {
   } spec;
   struct {
     struct pmp_config_list hidden;
-    bool layer_norm, squash_mean;
+    bool layer_norm, layer_norm_all, squash_mean;
     double init_std, init_mean_range, std_min;
     int64_t covariance;
   } policy;
@@ -75,13 +75,14 @@ struct pmp_config {
     uint64_t samples, k, k_rejected;
   } label;
   struct {
-    double lr, beta1, beta2, eps, weight_decay, clip_norm;
+    double lr, beta1, beta2, eps, weight_decay, clip_norm, decay_to;
+    uint64_t decay_steps;
   } optim;
   struct {
     uint64_t batch, kl_rows, capacity, n_step, min_size, refresh_period, max_staleness, streams,
         threads;
     double discount, samples_per_insert, tolerance, samples_per_verdict;
-    int64_t sampler;
+    int64_t sampler, precision;
     bool normalize_observations;
     uint64_t metrics_ms, core;
   } learner;

@@ -92,6 +92,8 @@ static const struct pmp_config_key keys[] = {
       "The gaussian's: a spread a dimension, or a Cholesky factor (up to 256 dimensions)."),
     B(policy, layer_norm, "true",
       "LayerNorm and tanh after the first layer (ELU elsewhere), here and in the critic."),
+    B(policy, layer_norm_all, "false",
+      "LayerNorm before the ELU of the other layers too, here and in the critic."),
     B(policy, squash_mean, "true", "The gaussian's mean goes through tanh."),
     F(policy, init_std, "0.5", 1e-6, 1e6, "The gaussian's spread at the start."),
     F(policy, init_mean_range, "3", 0, 1e9, "Free parameters: the mean starts uniform in [-r, r]."),
@@ -162,6 +164,12 @@ static const struct pmp_config_key keys[] = {
     F(optim, eps, "1e-8", 1e-20, 1, "Adam's epsilon."),
     F(optim, weight_decay, "0", 0, 10, "Decoupled weight decay (AdamW); 0: Adam."),
     F(optim, clip_norm, "0", 0, 1e9, "Largest norm of a gradient; 0: no clipping."),
+    U(optim, decay_steps, "0", 0, 1e15,
+      "Learner steps over which the learning rates of policy and critic fall, in a straight line; "
+      "0: "
+      "they do not."),
+    F(optim, decay_to, "0.1", 1e-6, 1,
+      "The share of the learning rates that is left after decay_steps."),
 
     U(learner, batch, "256", 1, 1048576, "Rows of a step."),
     U(learner, kl_rows, "0", 0, 1048576, "Further unlabelled rows for the KL only."),
@@ -184,6 +192,9 @@ static const struct pmp_config_key keys[] = {
       "Outcomes judged by actors: refreshes after which a row is not trained on; 0: never."),
     U(learner, streams, "4096", 1, 1e7, "Environments followed at once."),
     U(learner, threads, "1", 1, 256, "Threads of the products."),
+    E(learner, precision, "float32", "float32|bf16", PMP_PRECISION_FLOAT32,
+      "What products multiply; bf16 needs a processor that does (AVX512-BF16 or AMX). All else is "
+      "float32."),
     U(learner, core, "0", 0, 4096,
       "Processor core that the learner's thread keeps to, counted from 1; 0: any."),
     B(learner, normalize_observations, "false",

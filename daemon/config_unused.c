@@ -22,7 +22,8 @@ enum reader {
   BY_BOX,
   BY_TRAJECTORIES,
   BY_ACTORS, /* outcomes judged by actors */
-  BY_PEOPLE
+  BY_PEOPLE,
+  BY_DECAY
 };
 
 static const struct {
@@ -61,11 +62,13 @@ static const struct {
     {"critic.v_max", BY_CRITIC, NULL},
     {"critic.value_samples", BY_CRITIC, NULL},
     {"critic.target_period", BY_CRITIC, NULL},
+    {"optim.decay_to", BY_DECAY, NULL},
     {"policy.covariance", BY_BOX, NULL},
     {"policy.init_std", BY_BOX, NULL},
     {"policy.std_min", BY_BOX, NULL},
     {"policy.hidden", BY_NETWORK, NULL},
     {"policy.layer_norm", BY_NETWORK, NULL},
+    {"policy.layer_norm_all", BY_NETWORK, NULL},
     {"policy.squash_mean", BY_NETWORK, NULL},
     {"policy.init_mean_range", BY_FREE, NULL},
     {"learner.normalize_observations", BY_CONDITION, NULL},
@@ -116,6 +119,8 @@ static const char *unread(const struct pmp_config *c, size_t i) {
     return !critic && !people ? NULL : "label.judge: actor";
   case BY_PEOPLE:
     return people ? NULL : "label.judge: people";
+  case BY_DECAY:
+    return c->optim.decay_steps > 0 ? NULL : "optim.decay_steps above 0";
   }
   return NULL;
 }

@@ -170,8 +170,10 @@ static json_t *critic_json(const struct pmp_critic_config *c) {
                            (json_int_t)c->act, "hidden", hidden, "first_layer_norm",
                            (int)c->first_layer_norm, "atoms", (json_int_t)c->atoms, "v_min",
                            (double)c->v_min, "v_max", (double)c->v_max);
-  /* One network is said by leaving it out, as checkpoints from before there were two do. */
-  if (c->count > 1 && json_object_set_new(json, "count", json_integer(c->count)) != 0) {
+  /* What checkpoints from before it did not have is said by leaving it out: one network, LayerNorm
+   * on the first layer only. */
+  if ((c->count > 1 && json_object_set_new(json, "count", json_integer(c->count)) != 0) ||
+      (c->layer_norm_all && json_object_set_new(json, "layer_norm_all", json_true()) != 0)) {
     json_decref(json);
     return NULL;
   }

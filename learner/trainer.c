@@ -169,6 +169,8 @@ enum pmp_err pmp_trainer_check(const struct pmp_trainer_config *c, struct pmp_er
   PMP_TRY(check_objective(c, msg));
   PMP_TRY(check_improvement(c, msg));
   PMP_TRY(pmp_adam_check(&c->policy_optim, msg));
+  if (c->decay_steps > 0 && !(c->decay_to > 0.0 && c->decay_to <= 1.0))
+    return pmp_fail(msg, PMP_EINVALID, "decay_to must be above 0 and at most 1");
   if (c->guard > PMP_GUARD_PAUSE) return pmp_fail(msg, PMP_EINVALID, "no such guard");
   if (c->guard != PMP_GUARD_OFF && !(c->kl_max > 0.0))
     return pmp_fail(msg, PMP_EINVALID, "kl_max must be above 0");
@@ -282,6 +284,7 @@ enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer
     err = pmp_critic_init(&t->critic, &config->critic, msg);
   if (err == PMP_OK) err = size_extras(t, msg);
   if (err == PMP_OK) err = pmp_compute_cpu(&t->compute, config->threads);
+  if (err == PMP_OK) err = pmp_compute_set_precision(&t->compute, config->precision, msg);
   if (err == PMP_OK) err = pmp_replay_open(&t->replay, &t->config.replay, msg);
   if (err == PMP_OK && !allocate(t))
     err = pmp_fail(msg, PMP_ENOMEM,
@@ -299,6 +302,7 @@ enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer
 void pmp_trainer_close(struct pmp_trainer *t) {
   if (t == NULL) return;
   pmp_replay_close(t->replay);
+  pmp_compute_close(&t->compute);
   pmp_arena_fini(&t->params);
   pmp_arena_fini(&t->arena);
   free(t);

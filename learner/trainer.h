@@ -26,7 +26,8 @@ enum pmp_guard { PMP_GUARD_OFF = 0, PMP_GUARD_SKIP = 1, PMP_GUARD_PAUSE = 2 };
 
 struct pmp_trainer_config {
   uint64_t seed;
-  int threads; /* of the products */
+  int threads;                  /* of the products */
+  enum pmp_precision precision; /* what those multiply; all else is float32 */
   /* normalize: running mean and variance of the observations of all batches, which pi, ref and the
    * critic (with ref's) take over at each refresh. Several learners each have their own. */
   struct pmp_policy_spec policy;
@@ -42,6 +43,10 @@ struct pmp_trainer_config {
   enum pmp_guard guard;
   double kl_max; /* nats, 10 */
   struct pmp_adam_config policy_optim, critic_optim, dual_optim;
+  /* The learning rates of policy and critic fall in a straight line, over so many steps, to this
+   * share of what they are set to, and stay there. 0 steps: they stay as they are. */
+  uint64_t decay_steps;
+  double decay_to; /* (0, 1] */
   /* Judge critic: Q(x, a). Judge actor with label rule value: V(x), learned from f; act 0, one
    * atom, and obs 1 (a constant) where there is no condition. */
   struct pmp_critic_config critic;

@@ -122,35 +122,82 @@ static enum pmp_err guard_kl(const struct pmp_trainer *t, const struct pmp_train
   return PMP_OK;
 }
 
+/* What the losses' parts came to. */
+static void note_losses(struct pmp_trainer *t, const struct pmp_objective_out *out,
+                        struct pmp_step_metrics *m) {
+  m->loss = out->loss;
+  m->loss_accepted = out->accepted;
+  m->loss_rejected = out->rejected;
+  m->loss_kl = out->kl;
+  if (t->floats[PMP_BUFFER_DUAL] > 0) m->loss_dual = out->dual;
+  m->temperature = out->temperature;
+}
+
+static void note_pi(struct pmp_trainer *t, const struct pmp_trainer_work *w, const struct pass *p,
+                    struct pmp_step_metrics *m) {
+  mean_kl(t, w, p, m);
+  if (strcmp(t->objective->name, "pmpo") == 0)
+    m->kl_margin = pmp_objective_kl_margin(&p->loss, &p->in);
+  pmp_trainer_describe(t, w->b, p->head, m);
+}
+
+/* p->dhead in two passes over the heads, with the guard and the objective between. */
+static enum pmp_err learn_apart(struct pmp_trainer *t, struct pmp_trainer_work *w, struct pass *p,
+                                struct pmp_step_metrics *m, struct pmp_errmsg *msg) {
+  const struct pmp_dist *dist = &t->config.policy.dist;
+  p->in.lp = p->lp;
+  p->in.kl = p->kl;
+  PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p->head, w->ref_head, w->y, w->x_of_y, p->lp,
+                           p->lp_ref, p->kl));
+  note_pi(t, w, p, m);
+  PMP_TRY(guard_kl(t, w, p, m, msg));
+  struct pmp_objective_out out = {.temperature = NAN, .c = p->c, .w = p->b, .ddual = p->ddual};
+  PMP_TRY(t->objective->eval(&p->loss, &p->in, &out));
+  note_losses(t, &out, m);
+  return pmp_dist_backward(dist, w->b, w->n, p->head, w->ref_head, w->y, w->x_of_y, p->c, p->b,
+                           p->dhead);
+}
+
+/* The same in one, for objectives whose coefficients do not depend on pi. *done false: the guard
+ * wants other coefficients, or something is not finite, and learn_apart finds out in its order. */
+static enum pmp_err learn_at_once(struct pmp_trainer *t, struct pmp_trainer_work *w, struct pass *p,
+                                  struct pmp_step_metrics *m, bool *done) {
+  const struct pmp_trainer_config *c = &t->config;
+  struct pmp_objective_out out = {.temperature = NAN, .c = p->c, .w = p->b, .ddual = p->ddual};
+  *done = false;
+  p->in.lp = p->in.kl = NULL;
+  PMP_TRY(t->objective->eval(&p->loss, &p->in, &out));
+  if (pmp_dist_fused(&c->policy.dist, w->b, w->n, p->head, w->ref_head, w->y, w->x_of_y, p->c, p->b,
+                     p->lp, p->lp_ref, p->kl, p->dhead) != PMP_OK)
+    return PMP_OK;
+  mean_kl(t, w, p, m);
+  if (c->guard != PMP_GUARD_OFF &&
+      !(m->kl[0] + (c->policy.dist.split ? m->kl[1] : 0.0) <= c->kl_max))
+    return PMP_OK;
+  p->in.lp = p->lp;
+  p->in.kl = p->kl;
+  note_pi(t, w, p, m);
+  out = (struct pmp_objective_out){.temperature = NAN}; /* the losses alone */
+  PMP_TRY(t->objective->eval(&p->loss, &p->in, &out));
+  note_losses(t, &out, m);
+  *done = true;
+  return PMP_OK;
+}
+
 enum pmp_err pmp_trainer_learn_policy(struct pmp_trainer *t, struct pmp_trainer_work *w,
                                       bool without, struct pmp_step_metrics *m,
                                       struct pmp_errmsg *msg) {
-  const struct pmp_dist *dist = &t->config.policy.dist;
   const float *pi = t->buffer[PMP_BUFFER_PI];
   const size_t duals = t->floats[PMP_BUFFER_DUAL];
+  bool done = false;
   struct pass p;
   PMP_TRY(pass_init(t, w, &p));
   m->informative = pmp_trainer_informs(t, &p.in);
   if (without) drop_rejected(t, w, &p, m);
   PMP_TRY(pmp_policy_forward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.head));
-  PMP_TRY(pmp_dist_forward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.lp, p.lp_ref,
-                           p.kl));
-  mean_kl(t, w, &p, m);
-  if (strcmp(t->objective->name, "pmpo") == 0)
-    m->kl_margin = pmp_objective_kl_margin(&p.loss, &p.in);
-  pmp_trainer_describe(t, w->b, p.head, m);
-  PMP_TRY(guard_kl(t, w, &p, m, msg));
-  struct pmp_objective_out out = {.temperature = NAN, .c = p.c, .w = p.b, .ddual = p.ddual};
-  PMP_TRY(t->objective->eval(&p.loss, &p.in, &out));
-  m->loss = out.loss;
-  m->loss_accepted = out.accepted;
-  m->loss_rejected = out.rejected;
-  m->loss_kl = out.kl;
-  if (duals > 0) m->loss_dual = out.dual;
-  m->temperature = out.temperature;
+  if (!t->objective->needs_lp) PMP_TRY(learn_at_once(t, w, &p, m, &done));
+  if (!done) PMP_TRY(learn_apart(t, w, &p, m, msg));
   for (size_t i = 0; i < duals; i++) t->dual_grad[i] = (float)p.ddual[i];
-  PMP_TRY(
-      pmp_dist_backward(dist, w->b, w->n, p.head, w->ref_head, w->y, w->x_of_y, p.c, p.b, p.dhead));
   memset(t->pi_grad, 0, t->floats[PMP_BUFFER_PI] * sizeof(float));
   PMP_TRY(
       pmp_policy_backward(&t->policy, &t->compute, pi, w->b, w->x, p.cache, p.dhead, t->pi_grad));

@@ -2,6 +2,7 @@
  * the optimisers.
  *
  * Nothing that outlives the step is changed before every gradient of it is known to be finite. */
+#include "base/simd.h"
 #include "learner/trainer_work.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ double *pmp_trainer_doubles(struct pmp_trainer *t, size_t count) {
   return pmp_arena_array(&t->arena, count, sizeof(double));
 }
 
-bool pmp_trainer_all_finite(const float *x, size_t n) {
+PMP_CLONES bool pmp_trainer_all_finite(const float *x, size_t n) {
   unsigned bad = 0;
   for (size_t i = 0; i < n; i++) bad |= (unsigned)!(fabsf(x[i]) < INFINITY);
   return bad == 0;
@@ -122,12 +123,15 @@ static enum pmp_err compute_gradients(struct pmp_trainer *t, struct pmp_trainer_
   return err;
 }
 
-/* A gradient that Adam will take: what it checks itself, of all before the first is applied. */
-static bool usable(const struct pmp_adam_config *config, const float *x, size_t n) {
-  const float most = config->clip_norm > 0.0F ? INFINITY : PMP_ADAM_ENTRY_MAX;
-  unsigned bad = 0;
-  for (size_t i = 0; i < n; i++) bad |= (unsigned)!(fabsf(x[i]) < most);
-  return bad == 0;
+/* With the learning rate that this step has. */
+static struct pmp_adam_config optim_now(const struct pmp_trainer *t,
+                                        const struct pmp_adam_config *config) {
+  struct pmp_adam_config now = *config;
+  const uint64_t steps = t->config.decay_steps, step = t->counters.step;
+  if (steps == 0) return now;
+  const double share = step < steps ? (double)step / (double)steps : 1.0;
+  now.lr = (float)((double)config->lr * (1.0 - share * (1.0 - t->config.decay_to)));
+  return now;
 }
 
 static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_work *w,
@@ -135,25 +139,31 @@ static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_wo
   size_t pi = t->floats[PMP_BUFFER_PI], critic = t->floats[PMP_BUFFER_CRITIC];
   size_t dual = t->floats[PMP_BUFFER_DUAL];
   const bool exact = t->config.improvement == PMP_IMPROVEMENT_EXACT;
+  const struct pmp_adam_config policy_optim = optim_now(t, &t->config.policy_optim);
+  const struct pmp_adam_config critic_optim = optim_now(t, &t->config.critic_optim);
   if (t->reduce != NULL) {
     if (critic > 0) t->reduce(t->reduce_ctx, t->critic_grad, critic);
     if (dual > 0) t->reduce(t->reduce_ctx, t->dual_grad, dual);
     if (!exact) t->reduce(t->reduce_ctx, t->pi_grad, pi);
   }
-  if (!usable(&t->config.critic_optim, t->critic_grad, critic) ||
-      !usable(&t->config.dual_optim, t->dual_grad, dual) ||
-      (!exact && !usable(&t->config.policy_optim, t->pi_grad, pi)))
-    return PMP_ENONFINITE;
+  /* All of them before the first is applied. */
+  double norm = 0.0, dual_norm = 0.0, critic_norm = 0.0;
+  PMP_TRY(pmp_adam_measure(&critic_optim, critic, t->critic_grad, &critic_norm));
+  PMP_TRY(pmp_adam_measure(&t->config.dual_optim, dual, t->dual_grad, &dual_norm));
+  if (!exact) PMP_TRY(pmp_adam_measure(&policy_optim, pi, t->pi_grad, &norm));
   if (exact) PMP_TRY(pmp_trainer_collect(t, w, m));
-  if (critic > 0)
-    PMP_TRY(pmp_adam_step(&t->critic_adam, &t->config.critic_optim, t->buffer[PMP_BUFFER_CRITIC],
-                          t->critic_grad, &m->critic_grad_norm));
+  if (critic > 0) {
+    pmp_adam_apply(&t->critic_adam, &critic_optim, t->buffer[PMP_BUFFER_CRITIC], t->critic_grad,
+                   critic_norm);
+    m->critic_grad_norm = critic_norm;
+  }
   if (exact) return PMP_OK;
   if (dual > 0)
-    PMP_TRY(pmp_adam_step(&t->dual_adam, &t->config.dual_optim, t->buffer[PMP_BUFFER_DUAL],
-                          t->dual_grad, NULL));
-  return pmp_adam_step(&t->pi_adam, &t->config.policy_optim, t->buffer[PMP_BUFFER_PI], t->pi_grad,
-                       &m->grad_norm);
+    pmp_adam_apply(&t->dual_adam, &t->config.dual_optim, t->buffer[PMP_BUFFER_DUAL], t->dual_grad,
+                   dual_norm);
+  pmp_adam_apply(&t->pi_adam, &policy_optim, t->buffer[PMP_BUFFER_PI], t->pi_grad, norm);
+  m->grad_norm = norm;
+  return PMP_OK;
 }
 
 static void finish_step(struct pmp_trainer *t, const struct pmp_trainer_work *w,

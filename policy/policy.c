@@ -53,6 +53,7 @@ static enum pmp_err add_network(struct pmp_policy *p, struct pmp_errmsg *msg) {
                                   .hidden_count = s->hidden_count,
                                   .out = (uint32_t)p->head,
                                   .first_layer_norm = s->first_layer_norm,
+                                  .layer_norm_all = s->layer_norm_all,
                                   .out_scale = HEAD_OUT_SCALE};
   if (p->head > UINT32_MAX || s->hidden_count > PMP_NET_HIDDEN_MAX)
     return pmp_fail(msg, PMP_EINVALID, "a network with %u hidden layers and %zu outputs",
@@ -78,7 +79,7 @@ enum pmp_err pmp_policy_init(struct pmp_policy *p, const struct pmp_policy_spec 
     return pmp_fail(msg, PMP_EINVALID,
                     "%u floats of a condition: a network needs some, free parameters take none",
                     spec->obs);
-  if (!spec->network && (spec->hidden_count > 0 || spec->first_layer_norm))
+  if (!spec->network && (spec->hidden_count > 0 || spec->first_layer_norm || spec->layer_norm_all))
     return pmp_fail(msg, PMP_EINVALID, "free parameters have no layers");
   if (!spec->network && spec->normalize)
     return pmp_fail(msg, PMP_EINVALID, "free parameters have no observation to normalize");
@@ -189,8 +190,12 @@ static const struct field spec_fields[] = {
     SPEC(obs, TYPE_U32),      SPEC(network, TYPE_BOOL),        SPEC(first_layer_norm, TYPE_BOOL),
     SPEC(init_std, TYPE_F32), SPEC(init_mean_range, TYPE_F32),
 };
+/* Left out where they are false: then the policy is one that readers from before them know. */
+static const struct field later_fields[] = {
+    SPEC(normalize, TYPE_BOOL),
+    SPEC(layer_norm_all, TYPE_BOOL),
+};
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
-#define NORMALIZE "normalize"
 
 static const struct {
   enum pmp_dist_kind kind;
@@ -244,8 +249,10 @@ static bool put_spec(json_t *root, const struct pmp_policy_spec *s) {
   if (json_object_set_new(dist, "kind", put_kind(s->dist.kind)) != 0) return false;
   for (uint32_t i = 0; i < s->hidden_count && i < PMP_NET_HIDDEN_MAX; i++)
     if (json_array_append_new(hidden, json_integer((json_int_t)s->hidden[i])) != 0) return false;
-  /* Left out where it is false: then the policy is one that readers from before it know. */
-  if (s->normalize && json_object_set_new(root, NORMALIZE, json_true()) != 0) return false;
+  for (size_t i = 0; i < COUNT(later_fields); i++) {
+    const bool *value = (const void *)((const char *)s + later_fields[i].offset);
+    if (*value && json_object_set_new(root, later_fields[i].key, json_true()) != 0) return false;
+  }
   return put_fields(dist, &s->dist, dist_fields, COUNT(dist_fields)) &&
          put_fields(root, s, spec_fields, COUNT(spec_fields));
 }
@@ -294,14 +301,17 @@ static enum pmp_err get_fields(const json_t *object, void *to, const struct fiel
 static enum pmp_err get_spec(const json_t *root, struct pmp_policy_spec *s,
                              struct pmp_errmsg *msg) {
   const json_t *dist = json_object_get(root, "dist"), *hidden = json_object_get(root, "hidden");
-  const json_t *kind = json_object_get(dist, "kind"), *normal = json_object_get(root, NORMALIZE);
+  const json_t *kind = json_object_get(dist, "kind");
+  size_t keys = COUNT(spec_fields) + 2;
   PMP_TRY(get_fields(root, s, spec_fields, COUNT(spec_fields), msg));
   PMP_TRY(get_fields(dist, &s->dist, dist_fields, COUNT(dist_fields), msg));
-  if (normal != NULL && !get_field(normal, TYPE_BOOL, (char *)&s->normalize))
-    return pmp_fail(msg, PMP_EINVALID, "the policy's \"" NORMALIZE "\" is not true or false");
+  for (size_t i = 0; i < COUNT(later_fields); i++) {
+    if (json_object_get(root, later_fields[i].key) == NULL) continue;
+    PMP_TRY(get_fields(root, s, &later_fields[i], 1, msg));
+    keys++;
+  }
   /* All known keys were there: more of them are unknown ones. */
-  if (json_object_size(root) != COUNT(spec_fields) + (normal != NULL ? 3 : 2) ||
-      json_object_size(dist) != COUNT(dist_fields) + 1)
+  if (json_object_size(root) != keys || json_object_size(dist) != COUNT(dist_fields) + 1)
     return pmp_fail(msg, PMP_EINVALID, "the policy's description has a key that is not known");
   if (!get_kind(kind, &s->dist.kind))
     return pmp_fail(msg, PMP_EINVALID, "the policy family \"%s\" is not known",

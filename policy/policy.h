@@ -19,6 +19,7 @@ struct pmp_policy_spec {
   uint32_t hidden[PMP_NET_HIDDEN_MAX];
   uint32_t hidden_count;
   bool first_layer_norm;
+  bool layer_norm_all; /* LayerNorm before the other hidden layers' ELU too */
   /* Initial std of a gaussian. Network: the bias of std_raw that says it; 0 leaves that bias at 0.
    */
   float init_std;

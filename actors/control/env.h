@@ -19,6 +19,7 @@
 
 struct pmp_env_model {
   struct pmp_task_load load; /* load.m and load.ids are owned */
+  struct pmp_pairs *pairs;   /* owned, of load.m; NULL: it does without */
   struct pmp_views *views;   /* owned, of load.m */
 };
 

@@ -117,6 +117,8 @@ static void draw(void *arg) {
   struct frame_call *call = arg;
   struct pmp_renderer *r = call->r;
   const mjrRect all = {0, 0, r->config.width, r->config.height};
+  /* Steps leave cameras and lights where they were. */
+  mj_camlight(call->env->p.m, call->env->p.d);
   /* The environment's own model: its start may have moved things. */
   mjv_updateScene(call->env->p.m, call->env->p.d, &r->option, NULL, &r->camera, mjCAT_ALL,
                   &r->scene);

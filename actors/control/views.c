@@ -63,7 +63,8 @@ mjModel *pmp_model_fork(const mjModel *m) {
   return fork;
 }
 
-struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load) {
+struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load,
+                                   const struct pmp_pairs *pairs) {
   struct pmp_views *v = malloc(sizeof(*v));
   if (v == NULL) return NULL;
   v->passive = *m;
@@ -74,6 +75,10 @@ struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load 
   /* Boxes around geoms before the geoms themselves: for so few it costs more than it saves. The
    * contacts and their order are the same. */
   v->last.opt.disableflags |= mjDSBL_MIDPHASE;
+  /* Islands are sets of trees that are solved apart. One tree can only be solved whole: finding
+   * that out, and moving its numbers there and back, is left out. */
+  if (m->ntree == 1) v->last.opt.disableflags |= mjDSBL_ISLAND;
+  if (pairs != NULL) pmp_pairs_apply(pairs, &v->last);
   v->held = v->last;
   if (!geoms_matter(m)) v->held.ngeom = 0;
   v->inner = v->held;

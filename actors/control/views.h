@@ -8,6 +8,7 @@
 #ifndef PMP_CONTROL_VIEWS_H
 #define PMP_CONTROL_VIEWS_H
 
+#include "actors/control/pairs.h"
 #include "actors/control/task.h"
 
 #include <mujoco/mujoco.h>
@@ -27,8 +28,10 @@ struct pmp_views {
  * start as m's. For free(), not for mj_deleteModel. NULL: no memory. */
 mjModel *pmp_model_fork(const mjModel *m);
 
-/* NULL: no memory. `m` is load->m or a fork of it. */
-struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load);
+/* NULL: no memory. `m` is load->m or a fork of it; `pairs`, of load->m, outlive the views and may
+ * be NULL. */
+struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load,
+                                   const struct pmp_pairs *pairs);
 /* NULL is fine. */
 void pmp_views_free(struct pmp_views *v);
 

@@ -14,10 +14,11 @@ os.environ["MUJOCO_GL"] = "disable"
 logging.disable(logging.WARNING)
 
 # sync: all environments step together. async: a batch of those that are done first goes on while the others still run.
-# CORES one: its threads share a core, as they do where a core is all there is; any: the system places them.
+# CORES one: its threads share a core, as they do where a core is all there is; any: the system places them; each: it places
+# them itself, one a core.
 SETTINGS = {
     1: ("sync:32:32:one", "async:32:16:any", "sync:64:64:one", "sync:64:64:any", "async:64:32:any"),
-    2: ("sync:64:64:any", "async:32:16:any", "sync:32:32:any", "async:64:32:any"),
+    2: ("sync:64:64:any", "async:32:16:any", "sync:64:64:each", "async:64:32:any", "async:64:32:each"),
 }
 DRAWN = 64  # sets of actions, used in turns: drawing them is not what is measured
 
@@ -36,6 +37,8 @@ class EnvPool:
         kwargs = {"num_envs": self.envs, "num_threads": threads, "seed": 1}
         if mode == "async":
             kwargs["batch_size"] = self.batch
+        if self.cores == "each":
+            kwargs["thread_affinity_offset"] = min(os.sched_getaffinity(0))
         with Cores(self.cores):
             self.env = envpool.make_gym(envpool_task(task), **kwargs)
         rng = np.random.default_rng(1)
@@ -83,7 +86,7 @@ class DmControl:
 
 
 class Cores:
-    """Within: this thread, and threads made meanwhile, on one core or on all that were allowed."""
+    """Within: this thread, and threads made meanwhile, on one core or on all that are allowed."""
 
     def __init__(self, cores):
         self.all = os.sched_getaffinity(0)

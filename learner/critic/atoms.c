@@ -178,26 +178,43 @@ PMP_CLONES void pmp_atoms_loss(size_t states, uint32_t atoms, float v_min, float
   *mean_q = sum_q * share;
 }
 
+#define HEAPS 4 /* sums of mass side by side: neighbours fall on the same atom */
+
+/* Where atoms go: `at` or the next one, `above` of the mass on that. */
+PMP_CLONES static void places(uint32_t atoms, double shift, double scale, double last,
+                              int32_t *restrict at, double *restrict above) {
+  for (uint32_t i = 0; i < atoms; i++) {
+    double place = shift + scale * (double)i;
+    place = place < 0.0 ? 0.0 : place;
+    place = place > last ? last : place;
+    at[i] = (int32_t)place;
+    above[i] = place - (double)at[i];
+  }
+}
+
 void pmp_critic_project(size_t states, uint32_t atoms, float v_min, float v_max, const float *prob,
                         const float *ret, const float *disc, float *out) {
   const double step = spacing(atoms, v_min, v_max), last = (double)(atoms - 1);
-  double mass[PMP_CRITIC_ATOMS_MAX + 1]; /* one more, so that the top atom needs no branch */
+  /* One more, so that the top atom needs no branch. */
+  double mass[PMP_CRITIC_ATOMS_MAX + 1][HEAPS], above[PMP_CRITIC_ATOMS_MAX];
+  int32_t at[PMP_CRITIC_ATOMS_MAX];
   for (size_t s = 0; s < states; s++) {
     const double scale = (double)disc[s];
     /* In units of atoms: where atom 0 goes. Said so that ret = 0, disc = 1 moves nothing, to the
      * bit. */
     const double shift = ((double)ret[s] + scale * (double)v_min - (double)v_min) / step;
     const bool finite = isfinite(shift); /* not, when ret or disc is not */
-    for (size_t i = 0; i <= atoms; i++) mass[i] = finite ? 0.0 : (double)NAN;
+    const float *p = prob + s * atoms;
+    float *o = out + s * atoms;
+    memset(mass, 0, (atoms + 1) * sizeof mass[0]);
+    if (finite) places(atoms, shift, scale, last, at, above);
     for (size_t i = 0; finite && i < atoms; i++) {
-      double place = shift + scale * (double)i;
-      place = place < 0.0 ? 0.0 : place;
-      place = place > last ? last : place;
-      const size_t below = (size_t)place;
-      const double above = place - (double)below, p = (double)prob[s * atoms + i];
-      mass[below] += p * (1.0 - above);
-      mass[below + 1] += p * above;
+      double *heap = &mass[at[i]][i % HEAPS];
+      const double more = (double)p[i] * above[i];
+      heap[0] += (double)p[i] - more;
+      heap[HEAPS] += more;
     }
-    for (size_t i = 0; i < atoms; i++) out[s * atoms + i] = (float)mass[i];
+    for (size_t i = 0; i < atoms; i++)
+      o[i] = finite ? (float)((mass[i][0] + mass[i][2]) + (mass[i][1] + mass[i][3])) : NAN;
   }
 }

@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Evaluations run in chunks of about this many rows, so that a chunk's activations stay in the
- * cache; a fixed number, because the order of sums must not depend on the machine. */
-#define CHUNK_ROWS 2048
+/* Evaluations run in chunks of about this many rows, so that heads need room for a chunk only; a
+ * fixed number, because the order of sums must not depend on the machine. */
+#define CHUNK_ROWS 8192
 #define CHUNK_STATES 16 /* chunks are multiples of this, which suits the vectors of atoms.c */
 
 static size_t chunk_states(size_t states, size_t per) {
@@ -40,6 +40,7 @@ enum pmp_err pmp_critic_init(struct pmp_critic *q, const struct pmp_critic_confi
       .hidden_count = config->hidden_count,
       .out = config->atoms,
       .first_layer_norm = config->first_layer_norm,
+      .layer_norm_all = config->layer_norm_all,
       .out_scale = 1.0f,
   };
   memcpy(net.hidden, config->hidden, sizeof net.hidden);
@@ -66,8 +67,8 @@ static enum pmp_err forward_chunk(const struct pmp_critic *q, struct pmp_compute
                                   const float *obs, const float *action, float *cache,
                                   float *head) {
   const float *own = q->config.act > 0 ? action + first * per * q->config.act : NULL;
-  return pmp_net_forward(&q->net, compute, params, obs + first * q->config.obs, own, count, per,
-                         cache, head);
+  return pmp_net_evaluate(&q->net, compute, params, obs + first * q->config.obs, own, count, per,
+                          cache, head);
 }
 
 /* What an evaluation of a chunk needs. */
@@ -81,7 +82,7 @@ static enum pmp_err scratch_take(const struct pmp_critic *q, struct pmp_arena *a
                                  size_t per, struct scratch *s) {
   const size_t rows = states * per, atoms = q->config.atoms;
   const size_t twice = q->config.count > 1 ? rows : 0;
-  s->cache = pmp_arena_array(arena, pmp_net_cache_floats(&q->net, rows, states), sizeof(float));
+  s->cache = pmp_arena_array(arena, pmp_net_evaluate_floats(&q->net, rows, states), sizeof(float));
   s->head = pmp_arena_array(arena, rows * atoms, sizeof(float));
   if (s->cache == NULL || s->head == NULL) return PMP_ENOMEM;
   if (twice == 0) return PMP_OK;
@@ -256,7 +257,7 @@ static size_t block_bytes(size_t floats) {
 size_t pmp_critic_scratch(const struct pmp_critic *q, size_t states, size_t per) {
   const size_t atoms = q->config.atoms, count = q->config.count;
   const size_t chunk = per > 0 ? chunk_states(states, per) : 0, rows = chunk * per;
-  const size_t eval = block_bytes(pmp_net_cache_floats(&q->net, rows, chunk)) +
+  const size_t eval = block_bytes(pmp_net_evaluate_floats(&q->net, rows, chunk)) +
                       count * block_bytes(rows * atoms) + block_bytes(chunk * atoms) +
                       (count > 1 ? count * block_bytes(rows) : 0);
   const size_t cache = block_bytes(pmp_net_cache_floats(&q->net, states, states));

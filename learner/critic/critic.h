@@ -22,6 +22,7 @@ struct pmp_critic_config {
   uint32_t hidden[PMP_NET_HIDDEN_MAX];
   uint32_t hidden_count;
   bool first_layer_norm;
+  bool layer_norm_all; /* LayerNorm before the other hidden layers' ELU too */
   uint32_t atoms; /* 1: scalar, squared error; else 2..PMP_CRITIC_ATOMS_MAX atoms on [v_min, v_max],
                      cross-entropy */
   float v_min, v_max;

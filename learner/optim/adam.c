@@ -54,11 +54,19 @@ PMP_CLONES static void scale(float *x, size_t n, float by) {
   for (size_t i = 0; i < n; i++) x[i] *= by;
 }
 
-/* Is every entry one that float32 can square? */
-static bool squares_fit(const float *x, size_t n) {
+/* Is every entry, times `by`, one that float32 can square? */
+static bool squares_fit(const float *x, size_t n, float by) {
   for (size_t i = 0; i < n; i++)
-    if (!(fabsf(x[i]) < PMP_ADAM_ENTRY_MAX)) return false;
+    if (!(fabsf(x[i] * by) < PMP_ADAM_ENTRY_MAX)) return false;
   return true;
+}
+
+static bool is_clipped(const struct pmp_adam_config *config, double norm) {
+  return config->clip_norm > 0.0f && norm > (double)config->clip_norm;
+}
+
+static float clip_scale(const struct pmp_adam_config *config, double norm) {
+  return is_clipped(config, norm) ? (float)((double)config->clip_norm / norm) : 1.0f;
 }
 
 struct step {
@@ -83,21 +91,20 @@ PMP_CLONES static void update(const struct step *s, size_t n, const float *restr
   }
 }
 
-enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
-                           float *grad, double *norm) {
-  const double size = global_norm(grad, a->n);
-  if (norm != NULL) *norm = size;
-  if (!isfinite(size)) return PMP_ENONFINITE;
-  if (config->clip_norm > 0.0f && size > (double)config->clip_norm) {
-    scale(grad, a->n, (float)((double)config->clip_norm / size));
-  }
-
+enum pmp_err pmp_adam_measure(const struct pmp_adam_config *config, size_t n, const float *grad,
+                              double *norm) {
+  *norm = global_norm(grad, n);
+  if (!isfinite(*norm)) return PMP_ENONFINITE;
   /* A square that is infinite would stay in v, and its parameter would never move again. The norm
    * says at once that there is none. */
-  const bool clipped = config->clip_norm > 0.0f && size > (double)config->clip_norm;
-  const double left = clipped ? (double)config->clip_norm : size;
-  if (!(left < (double)PMP_ADAM_ENTRY_MAX) && !squares_fit(grad, a->n)) return PMP_ENONFINITE;
+  const double left = is_clipped(config, *norm) ? (double)config->clip_norm : *norm;
+  if (left < (double)PMP_ADAM_ENTRY_MAX) return PMP_OK;
+  return squares_fit(grad, n, clip_scale(config, *norm)) ? PMP_OK : PMP_ENONFINITE;
+}
 
+void pmp_adam_apply(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
+                    float *grad, double norm) {
+  if (is_clipped(config, norm)) scale(grad, a->n, clip_scale(config, norm));
   a->step++;
   const double t = (double)a->step, lr = (double)config->lr;
   const double beta1 = (double)config->beta1, beta2 = (double)config->beta2;
@@ -112,5 +119,13 @@ enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *con
       .keep = (float)(1.0 - lr * (double)config->weight_decay),
   };
   update(&s, a->n, grad, a->m, a->v, params);
-  return PMP_OK;
+}
+
+enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
+                           float *grad, double *norm) {
+  double size;
+  const enum pmp_err err = pmp_adam_measure(config, a->n, grad, &size);
+  if (norm != NULL) *norm = size;
+  if (err == PMP_OK) pmp_adam_apply(a, config, params, grad, size);
+  return err;
 }

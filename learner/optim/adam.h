@@ -25,10 +25,15 @@ struct pmp_adam {
 
 PMP_MUST_CHECK enum pmp_err pmp_adam_check(const struct pmp_adam_config *config,
                                            struct pmp_errmsg *msg);
-/* One step in place. grad is scaled in place when clipped. *norm (nullable): global norm before
- * clipping. PMP_ENONFINITE when the norm is not finite, or an entry
- * (after clipping) is PMP_ADAM_ENTRY_MAX or more: nothing is changed but
- * grad's scale. */
+/* *norm: the gradient's global norm. PMP_ENONFINITE when it is not finite, or an entry (as it would
+ * be after clipping) is PMP_ADAM_ENTRY_MAX or more: then a step would refuse it. */
+PMP_MUST_CHECK enum pmp_err pmp_adam_measure(const struct pmp_adam_config *config, size_t n,
+                                             const float *grad, double *norm);
+/* One step in place with a gradient of which pmp_adam_measure said `norm`. grad is scaled in place
+ * when clipped. */
+void pmp_adam_apply(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
+                    float *grad, double norm);
+/* Both. *norm (nullable): global norm before clipping. PMP_ENONFINITE: nothing is changed. */
 PMP_MUST_CHECK enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config,
                                           float *params, float *grad, double *norm);
 

@@ -51,15 +51,12 @@ PMP_INLINE void stretch(size_t n, size_t m, double scale, double least, const do
     std[i] = ((std[i] < 0 ? 0 : std[i]) + pmp_math_log1p_unit(e[i])) * scale + least;
 }
 
-/* Widened raw numbers of whole padded rows to what they say. */
+/* n widened raw numbers to what they say, and the derivatives of the first m. */
 PMP_CLONES static void moments(const struct pmp_dist *d, size_t n, const struct pmp_diag *out,
                                size_t m, const struct pmp_diag *slope) {
   double e[2 * ROOM];
-  const size_t dim = d->dim, p = pmp_dist_padded(dim);
   exponentials(n, -1, out->std, e);
   stretch(n, m, (double)d->std_scale, (double)d->std_min, e, out->std, m ? slope->std : NULL);
-  for (size_t at = 0; at < n; at += p)
-    for (size_t i = dim; i < p; i++) out->std[at + i] = 1;
   if (d->squash_mean) {
     exponentials(n, -2, out->mean, e);
     squash(n, m, e, out->mean, m ? slope->mean : NULL);
@@ -68,24 +65,39 @@ PMP_CLONES static void moments(const struct pmp_dist *d, size_t n, const struct 
   }
 }
 
-PMP_CLONES static void widen_rows(const struct pmp_dist *d, size_t rows, const float *head,
-                                  double *mean, double *std) {
-  const size_t dim = d->dim, p = pmp_dist_padded(dim);
+/* Rows of dim numbers, one after the other, to padded ones. */
+PMP_CLONES static void spread(size_t rows, size_t dim, const double *from, double pad, double *to) {
+  const size_t p = pmp_dist_padded(dim);
   for (size_t r = 0; r < rows; r++) {
-    widen(head + 2 * r * dim, dim, p, mean + r * p);
-    widen(head + (2 * r + 1) * dim, dim, p, std + r * p);
+    PMP_DIST_APART
+    for (size_t i = 0; i < p; i++) to[r * p + i] = i < dim ? from[r * dim + i] : pad;
+  }
+}
+
+/* Heads to raw numbers without padding: few dimensions of many rows are long loops then. */
+PMP_CLONES static void widen_rows(size_t rows, size_t dim, const float *head, double *mean,
+                                  double *std) {
+  for (size_t r = 0; r < rows; r++) {
+    widen(head + 2 * r * dim, dim, dim, mean + r * dim);
+    widen(head + (2 * r + 1) * dim, dim, dim, std + r * dim);
   }
 }
 
 enum pmp_err pmp_head_diag(const struct pmp_dist *d, size_t rows, const float *head,
                            const float *ref_head, const struct pmp_diag *out,
                            const struct pmp_diag *slope) {
-  const size_t n = rows * pmp_dist_padded(d->dim), floats = 2 * rows * d->dim;
-  if (!all_finite(head, floats) || (ref_head && !all_finite(ref_head, floats)))
-    return PMP_ENONFINITE;
-  widen_rows(d, rows, head, out->mean, out->std);
-  if (ref_head) widen_rows(d, rows, ref_head, out->mean + n, out->std + n);
-  moments(d, ref_head ? 2 * n : n, out, slope ? n : 0, slope);
+  double space[4 * ROOM], slopes[2 * ROOM];
+  const size_t dim = d->dim, n = rows * dim, all = ref_head ? 2 * rows : rows;
+  const struct pmp_diag raw = {space, space + 2 * ROOM}, by = {slopes, slopes + ROOM};
+  if (!all_finite(head, 2 * n) || (ref_head && !all_finite(ref_head, 2 * n))) return PMP_ENONFINITE;
+  widen_rows(rows, dim, head, raw.mean, raw.std);
+  if (ref_head) widen_rows(rows, dim, ref_head, raw.mean + n, raw.std + n);
+  moments(d, all * dim, &raw, slope ? n : 0, &by);
+  spread(all, dim, raw.mean, 0, out->mean);
+  spread(all, dim, raw.std, 1, out->std);
+  if (slope == NULL) return PMP_OK;
+  spread(rows, dim, by.mean, 1, slope->mean);
+  spread(rows, dim, by.std, 1, slope->std);
   return PMP_OK;
 }
 

@@ -52,18 +52,45 @@ PMP_INLINE float pmp_math_exp_negf(float x) {
   return scale + scale * q;
 }
 
-/* tanh(x) (at most 2.5 units in the last place). */
-PMP_INLINE float pmp_math_tanh(float x) {
-  const uint32_t sign = pmp_math_bits(x) & 0x80000000u;
-  const float a = pmp_math_float(pmp_math_bits(x) ^ sign);
-  const float t = pmp_math_expm1_neg(-2.0f * a);
-  return pmp_math_float((pmp_math_bits(t / (2.0f + t)) & 0x7fffffffu) | sign);
+/* 2^y - 1 for -127 <= y <= 0. */
+PMP_INLINE float pmp_math_exp2m1_neg(float y) {
+  const float round = 12582912.0f; /* as above */
+  const float shifted = y + round;
+  const float f = y - (shifted - round);
+  float p = 1.540351223e-4f;
+  p = p * f + 1.339073526e-3f;
+  p = p * f + 9.618237615e-3f;
+  p = p * f + 5.550357327e-2f;
+  p = p * f + 2.402264923e-1f;
+  p = p * f + 6.931471825e-1f;
+  const float scale = pmp_math_float((pmp_math_bits(shifted) + 127u) << 23);
+  return scale * (f * p) + (scale - 1.0f);
 }
 
-/* ELU: x above 0, exp(x) - 1 below. */
+/* exp(-2 |x|) - 1. */
+PMP_INLINE float pmp_math_tanh_part(float x) {
+  const float a = pmp_math_float(pmp_math_bits(x) & 0x7fffffffu);
+  return pmp_math_exp2m1_neg((a > 44.0f ? 44.0f : a) * -2.88539008f);
+}
+
+/* |y| with the sign of x. */
+PMP_INLINE float pmp_math_sign_of(float y, float x) {
+  return pmp_math_float((pmp_math_bits(y) & 0x7fffffffu) | (pmp_math_bits(x) & 0x80000000u));
+}
+
+/* tanh(x) (at most 3.5 units in the last place). */
+PMP_INLINE float pmp_math_tanh(float x) {
+  const float t = pmp_math_tanh_part(x);
+  return pmp_math_sign_of(t / (2.0f + t), x);
+}
+
+/* ELU: x above 0, exp(x) - 1 below (at most 2.5 units in the last place). */
 PMP_INLINE float pmp_math_elu(float x) {
-  const float e = pmp_math_expm1_neg(x > 0.0f ? 0.0f : x);
-  return x > 0.0f ? x : e;
+  /* The lesser integer is the lesser magnitude of two numbers below 0; what comes of others is not
+   * used. */
+  const int32_t bits = (int32_t)pmp_math_bits(x * 1.44269504f), least = (int32_t)0xc2fe0000u;
+  const float e = pmp_math_exp2m1_neg(pmp_math_float((uint32_t)(bits < least ? bits : least)));
+  return x < 0.0f ? e : x; /* NaN stays */
 }
 
 /* exp(x) in float64 for x <= 0 (at most 1 unit in the last place; 0 below -708). */

@@ -1,6 +1,7 @@
 #include "policy/nn/rows.h"
 
-#include "policy/nn/math.h"
+#include "base/simd.h"
+#include "policy/nn/rows_kernels.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,7 +11,6 @@
 #define LANES 32
 #define FEW 8 /* rows that several passes over them find in the nearest cache */
 #define NORM_EPS 1e-5
-
 static size_t blocks_of(size_t rows) {
   return (rows + PMP_ROWS_BLOCK - 1) / PMP_ROWS_BLOCK;
 }
@@ -22,83 +22,74 @@ size_t pmp_rows_scratch_floats(size_t rows, size_t n) {
 /* ---- within a row ---- */
 
 PMP_INLINE double fold(const double acc[LANES]) {
-  double four[4] = {0};
-  for (size_t l = 0; l < LANES; l += 4)
-    for (size_t i = 0; i < 4; i++) four[i] += acc[l + i];
-  return (four[0] + four[2]) + (four[1] + four[3]);
-}
-
-PMP_INLINE double row_sum(const float *restrict x, size_t n) {
-  double acc[LANES] = {0};
-  size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++) acc[l] += (double)x[j + l];
-  for (size_t l = 0; j < n; j++, l++) acc[l] += (double)x[j];
-  return fold(acc);
-}
-
-PMP_INLINE double row_spread(const float *restrict x, size_t n, double mean) {
-  double acc[LANES] = {0};
-  size_t j = 0;
-  for (; j + LANES <= n; j += LANES)
-    for (size_t l = 0; l < LANES; l++)
-      acc[l] += ((double)x[j + l] - mean) * ((double)x[j + l] - mean);
-  for (size_t l = 0; j < n; j++, l++) acc[l] += ((double)x[j] - mean) * ((double)x[j] - mean);
-  return fold(acc);
+  double part[8];
+  for (size_t i = 0; i < 8; i++) part[i] = (acc[i] + acc[16 + i]) + (acc[8 + i] + acc[24 + i]);
+  return ((part[0] + part[4]) + (part[2] + part[6])) + ((part[1] + part[5]) + (part[3] + part[7]));
 }
 
 /* ---- one block: rows [first, last) ---- */
 
 /* The arguments of a public function, for its blocks. */
 struct job {
+  const struct pmp_row_kernels *kernels;
   size_t n, per;
   const struct pmp_rows_add *add;
-  const float *gain, *shift, *saved, *rstd_in, *y_in;
+  const struct pmp_rows_norm *norm;
+  const float *saved, *rstd_in, *y_in;
   float *z, *rstd, *y;
-  double *left; /* column sums that each block leaves (blocks x PMP_ROWS_SUMS x n), or NULL */
+  uint16_t *half; /* bfloat16 of the result, or NULL */
+  double *left;   /* column sums that each block leaves (blocks x PMP_ROWS_SUMS x n), or NULL */
 };
 typedef void block_fn(const struct job *w, size_t block, size_t first, size_t last);
 
-PMP_INLINE void add_row(const struct pmp_rows_add *add, size_t r, size_t n, float *restrict row) {
-  const float *restrict bias = add->bias, *restrict group =
-                                              add->group ? add->group + r / add->per * n : NULL;
-  if (group)
-    for (size_t j = 0; j < n; j++) row[j] += group[j] + bias[j];
-  else
-    for (size_t j = 0; j < n; j++) row[j] += bias[j];
+PMP_INLINE struct pmp_row_added added_to(const struct pmp_rows_add *add, size_t r, size_t n) {
+  return (struct pmp_row_added){add->bias, add->group ? add->group + r / add->per * n : NULL};
 }
 
 PMP_CLONES static void bias_block(const struct job *w, size_t block, size_t first, size_t last) {
-  (void)block;
-  for (size_t r = first; r < last; r++) add_row(w->add, r, w->n, w->z + r * w->n);
-}
-
-PMP_CLONES static void elu_block(const struct job *w, size_t block, size_t first, size_t last) {
   const size_t n = w->n;
   (void)block;
   for (size_t r = first; r < last; r++) {
+    const struct pmp_row_added a = added_to(w->add, r, n);
+    const float *restrict bias = a.bias, *restrict group = a.group;
     float *restrict row = w->z + r * n;
-    add_row(w->add, r, n, row);
-    for (size_t j = 0; j < n; j++) row[j] = pmp_math_elu(row[j]);
+    if (group)
+      for (size_t j = 0; j < n; j++) row[j] += group[j] + bias[j];
+    else
+      for (size_t j = 0; j < n; j++) row[j] += bias[j];
   }
 }
 
-PMP_CLONES static void norm_tanh_block(const struct job *w, size_t block, size_t first,
-                                       size_t last) {
+static void elu_block(const struct job *w, size_t block, size_t first, size_t last) {
   const size_t n = w->n;
-  const float *restrict gain = w->gain, *restrict shift = w->shift;
   (void)block;
-  for (size_t r = first; r < last; r++) {
-    float *restrict row = w->z + r * n, *restrict out = w->y + r * n;
-    add_row(w->add, r, n, row);
-    const double mean = row_sum(row, n) / (double)n;
-    const double variance = row_spread(row, n, mean) / (double)n;
-    const float m = (float)mean, s = (float)(1 / sqrt(variance + NORM_EPS));
-    w->rstd[r] = s;
-    for (size_t j = 0; j < n; j++) {
-      const float v = (row[j] - m) * s;
-      row[j] = v;
-      out[j] = pmp_math_tanh(v * gain[j] + shift[j]);
+  for (size_t r = first; r < last; r++)
+    w->kernels->elu(n, added_to(w->add, r, n), w->z + r * n, w->y ? w->y + r * n : NULL,
+                    w->half ? w->half + r * n : NULL);
+}
+
+/* A few rows at a time: no row waits for the root of its own variance. */
+static void norm_block(const struct job *w, size_t block, size_t first, size_t last) {
+  const size_t n = w->n;
+  const double share = 1 / (double)n;
+  (void)block;
+  for (size_t r = first; r < last; r += FEW) {
+    const size_t count = last - r < FEW ? last - r : FEW;
+    struct pmp_row_scaled s[FEW];
+    for (size_t i = 0; i < count; i++) {
+      const struct pmp_row_moments m =
+          w->kernels->add(n, added_to(w->add, r + i, n), w->z + (r + i) * n);
+      const double mean = m.sum * share, variance = m.square * share - mean * mean;
+      /* But for rounding it never is below 0; a NaN stays one. */
+      s[i] = (struct pmp_row_scaled){(float)mean,
+                                     (float)(1 / sqrt((variance < 0 ? 0 : variance) + NORM_EPS)),
+                                     w->norm->gain, w->norm->shift};
+    }
+    for (size_t i = 0; i < count; i++) {
+      const size_t at = (r + i) * n;
+      if (w->rstd) w->rstd[r + i] = s[i].rstd;
+      w->kernels->norm(n, &s[i], w->z + at, w->rstd != NULL, w->norm->elu, w->y ? w->y + at : NULL,
+                       w->half ? w->half + at : NULL);
     }
   }
 }
@@ -148,6 +139,7 @@ PMP_CLONES static void elu_back_block(const struct job *w, size_t block, size_t 
     const size_t end = r + FEW < last ? r + FEW : last;
     for (size_t i = r * w->n; i < end * w->n; i++)
       g[i] *= y[i] > 0.0f ? 1.0f : y[i] + 1.0f; /* exp(z) = ELU(z) + 1 */
+    if (w->half) w->kernels->round((end - r) * w->n, g + r * w->n, w->half + r * w->n);
     if (w->left) column_sums(r, end, w->n, g, NULL, sums_of(w, block, 0));
   }
 }
@@ -176,17 +168,21 @@ PMP_INLINE struct means row_means(size_t n, const float *restrict g, const float
 
 /* dx = rstd (d - mean(d) - z mean(d z)). A few rows at a time: each pass finds in cache what the
  * one before brought. */
-PMP_CLONES static void norm_tanh_back_block(const struct job *w, size_t block, size_t first,
-                                            size_t last) {
+PMP_CLONES static void norm_back_block(const struct job *w, size_t block, size_t first,
+                                       size_t last) {
   const size_t n = w->n;
-  const float *restrict y = w->y_in, *restrict z = w->saved, *restrict gain = w->gain;
+  const bool elu = w->norm->elu;
+  const float *restrict y = w->y_in, *restrict z = w->saved, *restrict gain = w->norm->gain;
   float *restrict g = w->z;
   struct means mean[FEW];
   clear_sums(w, block);
   for (size_t r = first; r < last; r += FEW) {
     const size_t end = r + FEW < last ? r + FEW : last;
     for (size_t i = r; i < end; i++) {
-      for (size_t j = i * n; j < (i + 1) * n; j++) g[j] *= 1.0f - y[j] * y[j];
+      if (elu)
+        for (size_t j = i * n; j < (i + 1) * n; j++) g[j] *= y[j] > 0.0f ? 1.0f : y[j] + 1.0f;
+      else
+        for (size_t j = i * n; j < (i + 1) * n; j++) g[j] *= 1.0f - y[j] * y[j];
       mean[i - r] = row_means(n, g + i * n, gain, z + i * n);
     }
     if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 1));
@@ -197,6 +193,7 @@ PMP_CLONES static void norm_tanh_back_block(const struct job *w, size_t block, s
       float *restrict gi = g + i * n;
       for (size_t j = 0; j < n; j++) gi[j] = s * (gi[j] * gain[j] - plain - zi[j] * along);
     }
+    if (w->half) w->kernels->round((end - r) * n, g + r * n, w->half + r * n);
     if (w->left) column_sums(r, end, n, g, NULL, sums_of(w, block, 0));
   }
 }
@@ -215,6 +212,11 @@ PMP_CLONES static void group_block(const struct job *w, size_t block, size_t fir
 }
 
 /* ---- all blocks ---- */
+
+static const struct pmp_row_kernels *best(void) {
+  const struct pmp_row_kernels *wide = pmp_row_kernels_avx512();
+  return wide ? wide : &pmp_row_kernels_plain;
+}
 
 /* One thread needs no team, nor does work that is done before a team has woken. */
 #define TEAM_FLOATS 32768
@@ -245,16 +247,24 @@ void pmp_rows_bias(int threads, size_t rows, size_t n, const struct pmp_rows_add
   each_block(threads, rows, rows * n, bias_block, &w);
 }
 
-void pmp_rows_elu(int threads, size_t rows, size_t n, const struct pmp_rows_add *add, float *z) {
-  const struct job w = {.n = n, .add = add, .z = z};
+void pmp_rows_elu(int threads, size_t rows, size_t n, const struct pmp_rows_add *add, float *z,
+                  float *y, uint16_t *y16) {
+  const struct job w = {.kernels = best(), .n = n, .add = add, .z = z, .y = y, .half = y16};
   each_block(threads, rows, rows * n, elu_block, &w);
 }
 
-void pmp_rows_norm_tanh(int threads, size_t rows, size_t n, const struct pmp_rows_add *add,
-                        const float *gain, const float *shift, float *z, float *rstd, float *y) {
-  const struct job w = {
-      .n = n, .add = add, .gain = gain, .shift = shift, .z = z, .rstd = rstd, .y = y};
-  each_block(threads, rows, rows * n, norm_tanh_block, &w);
+void pmp_rows_norm(int threads, size_t rows, size_t n, const struct pmp_rows_add *add,
+                   const struct pmp_rows_norm *norm, float *z, float *rstd, float *y,
+                   uint16_t *y16) {
+  const struct job w = {.kernels = best(),
+                        .n = n,
+                        .add = add,
+                        .norm = norm,
+                        .z = z,
+                        .rstd = rstd,
+                        .y = y,
+                        .half = y16};
+  each_block(threads, rows, rows * n, norm_block, &w);
 }
 
 static double *sums_in(float *scratch) {
@@ -268,24 +278,31 @@ void pmp_rows_sum(int threads, size_t rows, size_t n, const float *g, float *scr
   add_blocks(rows, &w, 0, sum);
 }
 
-void pmp_rows_elu_back(int threads, size_t rows, size_t n, const float *y, float *g, float *scratch,
-                       float *dbias) {
-  const struct job w = {.n = n, .y_in = y, .z = g, .left = dbias ? sums_in(scratch) : NULL};
+void pmp_rows_elu_back(int threads, size_t rows, size_t n, const float *y, float *g, uint16_t *g16,
+                       float *scratch, float *dbias) {
+  const struct job w = {.kernels = best(),
+                        .n = n,
+                        .y_in = y,
+                        .z = g,
+                        .half = g16,
+                        .left = dbias ? sums_in(scratch) : NULL};
   each_block(threads, rows, rows * n, elu_back_block, &w);
   add_blocks(rows, &w, 0, dbias);
 }
 
-void pmp_rows_norm_tanh_back(int threads, size_t rows, size_t n, const float *z, const float *rstd,
-                             const float *y, const float *gain, float *g, float *scratch,
-                             float *dbias, float *dgain, float *dshift) {
-  const struct job w = {.n = n,
-                        .gain = gain,
+void pmp_rows_norm_back(int threads, size_t rows, size_t n, const struct pmp_rows_norm *norm,
+                        const float *z, const float *rstd, const float *y, float *g, uint16_t *g16,
+                        float *scratch, float *dbias, float *dgain, float *dshift) {
+  const struct job w = {.kernels = best(),
+                        .n = n,
+                        .norm = norm,
                         .saved = z,
                         .rstd_in = rstd,
                         .y_in = y,
                         .z = g,
+                        .half = g16,
                         .left = dbias ? sums_in(scratch) : NULL};
-  each_block(threads, rows, rows * n, norm_tanh_back_block, &w);
+  each_block(threads, rows, rows * n, norm_back_block, &w);
   add_blocks(rows, &w, 0, dbias);
   add_blocks(rows, &w, 1, dshift);
   add_blocks(rows, &w, 2, dgain);
@@ -294,4 +311,14 @@ void pmp_rows_norm_tanh_back(int threads, size_t rows, size_t n, const float *z,
 void pmp_rows_group(int threads, size_t groups, size_t per, size_t n, const float *g, float *out) {
   const struct job w = {.n = n, .per = per, .saved = g, .z = out};
   each_block(threads, groups, groups * per * n, group_block, &w);
+}
+
+#define ROUND_BLOCK 8192
+
+void pmp_rows_round(int threads, size_t count, const float *from, uint16_t *to) {
+  const struct pmp_row_kernels *kernels = best();
+  const int team = count >= 4 * TEAM_FLOATS ? threads : 1;
+#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
+  for (size_t i = 0; i < count; i += ROUND_BLOCK)
+    kernels->round(count - i < ROUND_BLOCK ? count - i : ROUND_BLOCK, from + i, to + i);
 }

@@ -326,6 +326,36 @@ static void test_reduce_hook(void **state) {
   pmp_trainer_close(t);
 }
 
+/* A decay is what setting both learning rates before each step would do. */
+static void test_learning_rates_decay(void **state) {
+  (void)state;
+  struct pmp_trainer_config config = world_critic(4), falling = config;
+  falling.decay_steps = 4;
+  falling.decay_to = 0.25;
+  struct pmp_trainer *by_hand = world_open(&config), *by_itself = world_open(&falling);
+  struct pmp_step_metrics m;
+  struct pmp_errmsg msg;
+  for (uint64_t i = 1; i <= 5; i++) {
+    world_rows(by_hand, NULL, i);
+    world_rows(by_itself, NULL, i);
+  }
+  const size_t bytes = pmp_trainer_policy(by_hand)->manifest.floats * sizeof(float);
+  for (int step = 0; step < 7; step++) {
+    const double left = step < 4 ? 1.0 - 0.75 * step / 4.0 : 0.25;
+    struct pmp_trainer_live live;
+    pmp_trainer_live_get(by_hand, &live);
+    live.lr = live.critic_lr = (float)((double)config.policy_optim.lr * left);
+    assert_int_equal(pmp_trainer_live_set(by_hand, &live, &msg), PMP_OK);
+    world_step(by_hand, &m);
+    world_step(by_itself, &m);
+    assert_memory_equal(pmp_trainer_pi(by_hand), pmp_trainer_pi(by_itself), bytes);
+  }
+  pmp_trainer_close(by_hand);
+  pmp_trainer_close(by_itself);
+  falling.decay_to = 0.0;
+  assert_int_equal(pmp_trainer_check(&falling, &msg), PMP_EINVALID);
+}
+
 /* ---------------------------------------------------------------- configurations */
 
 /* Every family, sampler and size of a step fits the scratch that was set aside for it. */
@@ -432,6 +462,7 @@ int main(void) {
                                      cmocka_unit_test(test_beta_auto),
                                      cmocka_unit_test(test_kl_rows),
                                      cmocka_unit_test(test_reduce_hook),
+                                     cmocka_unit_test(test_learning_rates_decay),
                                      cmocka_unit_test(test_scratch_suffices),
                                      cmocka_unit_test(test_refused_configurations),
                                      cmocka_unit_test(test_fingerprint)};

@@ -66,6 +66,7 @@ static void check_net(const json_t *g) {
                                   .in_own = (uint32_t)get_size(g, "in_own"),
                                   .out = (uint32_t)get_size(g, "out"),
                                   .first_layer_norm = json_is_true(get(g, "norm")),
+                                  .layer_norm_all = json_is_true(json_object_get(g, "norm_all")),
                                   .out_scale = 1};
   const json_t *hidden = get(g, "hidden"), *want = get(g, "want");
   config.hidden_count = (uint32_t)json_array_size(hidden);
@@ -186,7 +187,7 @@ static void each(const char *key, size_t n, void (*check)(const json_t *)) {
 
 static void networks(void **state) {
   (void)state;
-  each("nets", 3, check_net);
+  each("nets", 4, check_net);
 }
 
 static void distributions(void **state) {

@@ -31,6 +31,16 @@ static const struct shape shapes[] = {
       .out_scale = 1},
      13,
      1},
+    {{.in_shared = 5,
+      .in_own = 2,
+      .hidden = {33, 17, 40},
+      .hidden_count = 3,
+      .out = 3,
+      .first_layer_norm = true,
+      .layer_norm_all = true,
+      .out_scale = 1},
+     7,
+     3},
     {{.in_shared = 4, .hidden = {19, 40}, .hidden_count = 2, .out = 5, .out_scale = 1}, 70, 1},
     {{.in_shared = 4, .in_own = 3, .hidden = {70}, .hidden_count = 1, .out = 2, .out_scale = 1},
      3,
@@ -67,13 +77,14 @@ static void reference_row(const struct pmp_net *net, const double *params, const
     }
     for (size_t j = 0; j < n; j++) var += (z[j] - mean) * (z[j] - mean) / (double)n;
     for (size_t j = 0; j < n; j++) {
-      if (l == c->hidden_count)
+      if (l == c->hidden_count) {
         a[j] = z[j];
-      else if (l == 0 && c->first_layer_norm)
-        a[j] =
-            tanh((z[j] - mean) / sqrt(var + 1e-5) * params[net->gain + j] + params[net->shift + j]);
-      else
-        a[j] = z[j] > 0 ? z[j] : expm1(z[j]);
+        continue;
+      }
+      const bool norm = l == 0 ? c->first_layer_norm : c->layer_norm_all;
+      const double *gain = params + net->norm[l], *shift = gain + n;
+      const double x = norm ? (z[j] - mean) / sqrt(var + 1e-5) * gain[j] + shift[j] : z[j];
+      a[j] = l == 0 && norm ? tanh(x) : x > 0 ? x : expm1(x);
     }
     width = n;
   }
@@ -162,6 +173,13 @@ static void check_shape(const struct shape *s, int threads, struct pmp_rng *rng)
       pmp_net_forward(&p.net, &compute, params, shared, own_given, p.states, p.per, cache, out),
       PMP_OK);
   assert_close("out", out, want, outs, 1e-5, largest(want, outs));
+  float *again = floats_new(outs);
+  float *scratch = floats_new(pmp_net_evaluate_floats(&p.net, p.rows, p.states));
+  assert_int_equal(pmp_net_evaluate(&p.net, &compute, params, shared, own_given, p.states, p.per,
+                                    scratch, again),
+                   PMP_OK);
+  assert_close("evaluated", again, want, outs, 1e-5, largest(want, outs));
+  free(again), free(scratch);
 
   /* Gradients on parameters are added: start from 2. */
   for (size_t i = 0; i < p.params; i++) dparams[i] = 2;
@@ -330,6 +348,42 @@ static void manifest_names_every_float(void **state) {
   assert_int_equal(m.floats, before.floats);
 }
 
+static void every_layer_norm_has_its_names(void **state) {
+  (void)state;
+  struct pmp_manifest m = {0};
+  struct pmp_net net;
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 1, 0);
+  const struct pmp_net_config config = {.in_shared = 3,
+                                        .hidden = {8, 7, 6},
+                                        .hidden_count = 3,
+                                        .out = 2,
+                                        .first_layer_norm = true,
+                                        .layer_norm_all = true,
+                                        .out_scale = 1};
+  assert_int_equal(pmp_net_init(&net, &config, "t", &m, NULL), PMP_OK);
+  assert_int_equal(m.floats, net.floats);
+  assert_int_equal(m.views, 2 * 4 + 2 * 3);
+  static const char *const name[] = {"t/layer_norm", "t/layer_norm_1", "t/layer_norm_2"};
+  float *params = floats_new(net.floats);
+  pmp_net_init_params(&net, &rng, params);
+  for (uint32_t l = 0; l < 3; l++) {
+    char gain[40], shift[40];
+    snprintf(gain, sizeof gain, "%s/gain", name[l]);
+    snprintf(shift, sizeof shift, "%s/shift", name[l]);
+    const struct pmp_view *g = pmp_manifest_find(&m, gain), *b = pmp_manifest_find(&m, shift);
+    assert_non_null(g);
+    assert_non_null(b);
+    assert_int_equal(g->offset, net.norm[l]);
+    assert_int_equal(b->offset, net.norm[l] + config.hidden[l]);
+    for (size_t j = 0; j < config.hidden[l]; j++) {
+      assert_true(params[g->offset + j] == 1);
+      assert_true(params[b->offset + j] == 0);
+    }
+  }
+  free(params);
+}
+
 static void initial_weights_are_truncated_normals(void **state) {
   (void)state;
   const struct pmp_net_config config = {.in_shared = 90,
@@ -371,8 +425,8 @@ static void wrong_configurations_are_refused(void **state) {
   struct pmp_errmsg msg;
   const struct pmp_net_config good = shapes[0].config;
   assert_int_equal(pmp_net_init(&net, &good, "t", NULL, &msg), PMP_OK);
-  struct pmp_net_config c[7];
-  for (int i = 0; i < 7; i++) c[i] = good;
+  struct pmp_net_config c[8];
+  for (int i = 0; i < 8; i++) c[i] = good;
   c[0].in_shared = c[0].in_own = 0;
   c[1].hidden_count = PMP_NET_HIDDEN_MAX + 1;
   c[2].hidden[1] = 0;
@@ -380,7 +434,9 @@ static void wrong_configurations_are_refused(void **state) {
   c[4].hidden_count = 0; /* with LayerNorm */
   c[5].out_scale = NAN;
   c[6].in_shared = UINT32_MAX; /* would wrap to few inputs */
-  for (int i = 0; i < 7; i++) {
+  c[7].layer_norm_all = true;
+  c[7].first_layer_norm = false;
+  for (int i = 0; i < 8; i++) {
     msg.text[0] = '\0';
     assert_int_equal(pmp_net_init(&net, &c[i], "t", NULL, &msg), PMP_EINVALID);
     assert_true(msg.text[0] != '\0');
@@ -394,6 +450,7 @@ int main(void) {
       cmocka_unit_test(large_batches_are_seamless),
       cmocka_unit_test(nothing_in_nothing_out),
       cmocka_unit_test(manifest_names_every_float),
+      cmocka_unit_test(every_layer_norm_has_its_names),
       cmocka_unit_test(initial_weights_are_truncated_normals),
       cmocka_unit_test(wrong_configurations_are_refused),
   };

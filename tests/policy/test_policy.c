@@ -328,6 +328,7 @@ static void assert_spec_equal(const struct pmp_policy_spec *a, const struct pmp_
   for (uint32_t i = 0; i < a->hidden_count; i++) assert_int_equal(a->hidden[i], b->hidden[i]);
   assert_int_equal(a->first_layer_norm, b->first_layer_norm);
   assert_int_equal(a->normalize, b->normalize);
+  assert_int_equal(a->layer_norm_all, b->layer_norm_all);
   assert_true(a->init_std == b->init_std && a->init_mean_range == b->init_mean_range);
 }
 
@@ -335,7 +336,7 @@ static void json_round_trip(void **state) {
   (void)state;
   struct pmp_policy_spec spec[] = {control_spec(), bandit_spec(),       bins_spec(),
                                    table_spec(),   full_network_spec(), control_spec()};
-  spec[5].normalize = true;
+  spec[5].normalize = spec[5].layer_norm_all = spec[4].layer_norm_all = true;
   spec[0].init_std = 0.1f + 1e-8f;
   spec[0].dist.std_min = nextafterf(0.01f, 1); /* the last bit must come back */
   for (int i = 0; i < 6; i++) {
@@ -386,6 +387,7 @@ static void wrong_json_is_refused(void **state) {
       {"\"obs\":0", "\"obs\":-1"},
       {"\"obs\":0", "\"obs\":0,\"normalize\":1"},
       {"\"obs\":0", "\"obs\":0,\"normalize\":true,\"more\":1"},
+      {"\"obs\":0", "\"obs\":0,\"layer_norm_all\":\"yes\""},
       {"\"obs\":0", "\"obs\":4294967296"},
       {"\"obs\":0", "\"obs\":0.5"},
       {"\"obs\":0", "\"obs\":\"0\""},

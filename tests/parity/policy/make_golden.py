@@ -36,14 +36,18 @@ def wanted(x):
 # ---------------------------------------------------------------- networks
 
 
+def has_norm(c, i):
+    return i < len(c["hidden"]) and (c["norm"] if i == 0 else c.get("norm_all", False))
+
+
 def layout(c):
     """[(name, shape)] in the order of the flat buffer."""
     sizes = [c["in_shared"] + c["in_own"], *c["hidden"], c["out"]]
     views = []
     for i in range(len(sizes) - 1):
         views += [(f"w{i}", (sizes[i], sizes[i + 1])), (f"b{i}", (sizes[i + 1],))]
-        if i == 0 and c["norm"]:
-            views += [("gain", (sizes[1],)), ("shift", (sizes[1],))]
+        if has_norm(c, i):
+            views += [(f"gain{i}", (sizes[i + 1],)), (f"shift{i}", (sizes[i + 1],))]
     return views
 
 
@@ -69,11 +73,9 @@ def mlp(c, params, shared, own):
     layers = len(c["hidden"])
     for i in range(layers):
         z = a @ p[f"w{i}"] + p[f"b{i}"]
-        if i == 0 and c["norm"]:
-            z = jax.nn.standardize(z, axis=-1, epsilon=1e-5)
-            a = jnp.tanh(z * p["gain"] + p["shift"])
-        else:
-            a = jax.nn.elu(z)
+        if has_norm(c, i):
+            z = jax.nn.standardize(z, axis=-1, epsilon=1e-5) * p[f"gain{i}"] + p[f"shift{i}"]
+        a = jnp.tanh(z) if i == 0 and c["norm"] else jax.nn.elu(z)
     return a @ p[f"w{layers}"] + p[f"b{layers}"]
 
 
@@ -220,4 +222,5 @@ golden = dict(
     dists=[dist_case(d) for d in gaussians] + [dist_case(family("categorical", bins=5))],
     policies=[policy_case(gaussians[0]), policy_case(gaussians[2]), policy_case(family("categorical", bins=4))],
 )
+golden["nets"].append(net_case(in_shared=4, in_own=2, hidden=[7, 5, 6], out=3, norm=True, norm_all=True, states=3, per=2))
 print(json.dumps(golden, separators=(",", ":")))

@@ -1,0 +1,428 @@
+/* Forward, backward and evaluation of a network, a chunk of rows at a time. */
+#include "policy/nn/net_layout.h"
+#include "policy/nn/rows.h"
+
+#define ALIGN 16 /* floats: what the parts of a cache start at */
+
+/* States are taken a chunk at a time through all layers, so that what one layer writes is still
+ * near when the next reads it, and so that gradients on hidden layers need room for one chunk only.
+ * The sizes do not depend on the machine or the number of threads: they are part of the order of
+ * sums. */
+#define CHUNK_ROWS 1280
+#define EVALUATE_FLOATS 81920 /* of a hidden layer: what a chunk of an evaluation has */
+
+/* ---- where things lie ---- */
+
+/* Where things lie in a cache, in floats. Parts marked 16 hold bfloat16, for backends that multiply
+ * it; others never touch them. */
+struct plan {
+  size_t states, rows; /* of a chunk; the last may have fewer */
+  size_t chunks;
+  /* Shared by all chunks: */
+  size_t group;     /* the states' part of layer 1, or its gradient (states x width) */
+  size_t grad[2];   /* gradients on hidden layers, in turn (rows x widest) */
+  size_t grad16;    /* the one that goes into products (rows x widest, or x out) */
+  size_t sums;      /* scratch of row kernels */
+  size_t weights16; /* all parameters */
+  size_t saved;     /* the first chunk's part of what backward needs */
+  /* Within a chunk's part: */
+  size_t y[PMP_NET_HIDDEN_MAX],
+      y16[PMP_NET_HIDDEN_MAX]; /* outputs of hidden layers (rows x width) */
+  size_t norm[PMP_NET_HIDDEN_MAX], rstd[PMP_NET_HIDDEN_MAX]; /* normalised rows (rows x width), 1 /
+                                                                their std (rows) */
+  size_t shared16, own16;                                    /* inputs */
+  size_t saved_each;                                         /* size of a chunk's part */
+};
+
+static size_t take(size_t *total, size_t floats) {
+  const size_t at = *total;
+  *total += (floats + ALIGN - 1) / ALIGN * ALIGN;
+  return at;
+}
+
+static size_t take16(size_t *total, size_t count) {
+  return take(total, (count + 1) / 2);
+}
+
+static size_t widest(const struct pmp_net *net) {
+  size_t most = 0;
+  for (uint32_t l = 0; l < net->config.hidden_count; l++)
+    if (net->config.hidden[l] > most) most = net->config.hidden[l];
+  return most;
+}
+
+static void divide(size_t states, size_t per, size_t rows, struct plan *p) {
+  const size_t most = rows / per > 0 ? rows / per : 1;
+  *p = (struct plan){.chunks = (states + most - 1) / most};
+  p->states = (states + p->chunks - 1) / p->chunks;
+  p->rows = p->states * per;
+}
+
+/* What a chunk leaves for its backward. */
+static void plan_saved(const struct pmp_net *net, struct plan *p) {
+  const struct pmp_net_config *c = &net->config;
+  for (uint32_t l = 0; l < c->hidden_count; l++) {
+    p->y[l] = take(&p->saved_each, p->rows * c->hidden[l]);
+    p->y16[l] = take16(&p->saved_each, p->rows * c->hidden[l]);
+    if (!pmp_net_has_norm(net, l)) continue;
+    p->norm[l] = take(&p->saved_each, p->rows * c->hidden[l]);
+    p->rstd[l] = take(&p->saved_each, p->rows);
+  }
+  p->shared16 = take16(&p->saved_each, p->states * c->in_shared);
+  p->own16 = take16(&p->saved_each, p->rows * c->in_own);
+}
+
+static void plan_make(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
+  const size_t most = widest(net), out = net->config.out, wide = most > out ? most : out;
+  divide(states, per, CHUNK_ROWS, p);
+  plan_saved(net, p);
+  size_t common = 0;
+  if (per > 1) p->group = take(&common, p->states * pmp_net_width(net, 0));
+  p->grad[0] = take(&common, p->rows * most);
+  p->grad[1] = take(&common, p->rows * most);
+  p->grad16 = take16(&common, p->rows * wide);
+  p->sums = take(&common, pmp_rows_scratch_floats(p->rows, wide));
+  p->weights16 = take16(&common, net->floats);
+  p->saved = common;
+}
+
+size_t pmp_net_cache_floats(const struct pmp_net *net, size_t rows, size_t states) {
+  struct plan p;
+  if (rows == 0 || states == 0) return 0;
+  plan_make(net, states, rows / states, &p);
+  return p.saved + p.chunks * p.saved_each;
+}
+
+/* For an evaluation nothing is saved: y[0] and y[1] are two places that hidden layers use in turn,
+ * y16[0] one. */
+static size_t plan_evaluate(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
+  const size_t most = widest(net);
+  size_t total = 0;
+  divide(states, per, most > 0 ? EVALUATE_FLOATS / most + 1 : CHUNK_ROWS, p);
+  if (per > 1) p->group = take(&total, states * pmp_net_width(net, 0));
+  p->y[0] = take(&total, p->rows * most);
+  p->y[1] = take(&total, p->rows * most);
+  p->y16[0] = take16(&total, p->rows * most);
+  p->weights16 = take16(&total, net->floats);
+  p->shared16 = take16(&total, states * net->config.in_shared);
+  p->own16 = take16(&total, p->rows * net->config.in_own);
+  return total;
+}
+
+size_t pmp_net_evaluate_floats(const struct pmp_net *net, size_t rows, size_t states) {
+  struct plan p;
+  return rows == 0 || states == 0 ? 0 : plan_evaluate(net, states, rows / states, &p);
+}
+
+/* ---- a chunk of a call ---- */
+
+/* What goes into a product: float32, or bfloat16 where the backend multiplies that. */
+struct operand {
+  const float *f;
+  const uint16_t *h;
+};
+
+struct chunk {
+  const struct pmp_net *net;
+  struct pmp_compute *compute;
+  const struct plan *plan;
+  const float *params;
+  const uint16_t *weights; /* params, rounded; NULL when the backend multiplies float32 */
+  struct operand shared, own;
+  size_t first, states, per, rows; /* first: of all states */
+  float *common, *saved;
+};
+
+static uint16_t *half_at(float *floats, size_t at) {
+  return (uint16_t *)(void *)(floats + at);
+}
+
+static bool is_half(const struct pmp_compute *compute) {
+  return compute->precision == PMP_PRECISION_BF16;
+}
+
+/* `count` floats as an operand; `room` is where they go when they must be rounded. */
+static struct operand operand_of(const struct pmp_compute *compute, const float *x, size_t count,
+                                 uint16_t *room) {
+  if (!is_half(compute) || count == 0) return (struct operand){.f = x};
+  pmp_rows_round(compute->threads, count, x, room);
+  return (struct operand){x, room};
+}
+
+static struct operand operand_from(struct operand x, size_t at) {
+  return (struct operand){x.f ? x.f + at : NULL, x.h ? x.h + at : NULL};
+}
+
+static struct operand weight(const struct chunk *k, size_t at) {
+  return operand_from((struct operand){k->params, k->weights}, at);
+}
+
+static enum pmp_err multiply(const struct chunk *k, bool ta, bool tb, size_t m, size_t n,
+                             size_t inner, struct operand a, struct operand b, float beta,
+                             float *c) {
+  const int64_t lda = (int64_t)(ta ? m : inner), ldb = (int64_t)(tb ? inner : n);
+  if (k->weights)
+    return k->compute->gemm_bf16(k->compute, ta, tb, (int64_t)m, (int64_t)n, (int64_t)inner, a.h,
+                                 lda, b.h, ldb, beta, c, (int64_t)n);
+  return k->compute->gemm(k->compute, ta, tb, (int64_t)m, (int64_t)n, (int64_t)inner, a.f, lda, b.f,
+                          ldb, beta, c, (int64_t)n);
+}
+
+/* Chunk `i` of `states` states. */
+static void chunk_set(struct chunk *k, size_t i, size_t states, float *cache) {
+  k->first = i * k->plan->states;
+  k->states = states - k->first < k->plan->states ? states - k->first : k->plan->states;
+  k->rows = k->states * k->per;
+  k->common = cache;
+  k->saved = cache + k->plan->saved + i * k->plan->saved_each;
+}
+
+/* Its inputs; rounded ones are there already when it was forward's. */
+static void chunk_inputs(struct chunk *k, const float *shared, const float *own, bool backward) {
+  const struct pmp_net_config *c = &k->net->config;
+  const size_t states = k->states * c->in_shared, rows = k->rows * c->in_own;
+  uint16_t *shared16 = half_at(k->saved, k->plan->shared16);
+  uint16_t *own16 = half_at(k->saved, k->plan->own16);
+  const float *x = c->in_shared ? shared + k->first * c->in_shared : NULL;
+  const float *y = c->in_own ? own + k->first * k->per * c->in_own : NULL;
+  if (backward) {
+    k->shared = (struct operand){x, shared16};
+    k->own = (struct operand){y, own16};
+    return;
+  }
+  k->shared = operand_of(k->compute, x, states, shared16);
+  k->own = operand_of(k->compute, y, rows, own16);
+}
+
+/* ---- forward ---- */
+
+/* z (rows x width) = the product of layer 1; *group = what is to be added by state, or NULL. */
+static enum pmp_err first_product(const struct chunk *k, float *z, const float **group) {
+  const struct pmp_net_config *c = &k->net->config;
+  const size_t n = pmp_net_width(k->net, 0), at = k->net->weight[0];
+  const struct operand w = weight(k, at), w_own = weight(k, at + c->in_shared * n);
+  *group = NULL;
+  if (k->per == 1) {
+    PMP_TRY(multiply(k, false, false, k->rows, n, c->in_shared, k->shared, w, 0, z));
+    if (c->in_own == 0) return PMP_OK;
+    return multiply(k, false, false, k->rows, n, c->in_own, k->own, w_own, 1, z);
+  }
+  float *state = k->common + k->plan->group;
+  PMP_TRY(multiply(k, false, false, k->states, n, c->in_shared, k->shared, w, 0, state));
+  *group = state;
+  return multiply(k, false, false, k->rows, n, c->in_own, k->own, w_own, 0, z);
+}
+
+/* What a layer makes of its product z; rstd NULL: nothing is kept. */
+static void activate(const struct chunk *k, uint32_t layer, const float *group, float *z,
+                     float *rstd, float *y, uint16_t *y16) {
+  const struct pmp_net *net = k->net;
+  const struct pmp_rows_add add = {
+      .bias = k->params + net->bias[layer], .group = group, .per = k->per};
+  const size_t n = pmp_net_width(net, layer);
+  const int threads = k->compute->threads;
+  if (layer == net->config.hidden_count) {
+    pmp_rows_bias(threads, k->rows, n, &add, z);
+  } else if (pmp_net_has_norm(net, layer)) {
+    const float *gain = k->params + net->norm[layer];
+    const struct pmp_rows_norm norm = {gain, gain + n, layer > 0};
+    pmp_rows_norm(threads, k->rows, n, &add, &norm, z, rstd, y, y16);
+  } else {
+    pmp_rows_elu(threads, k->rows, n, &add, z, y, y16);
+  }
+}
+
+/* What hidden layer `layer` gave. */
+static struct operand output(const struct chunk *k, uint32_t layer) {
+  return (struct operand){k->saved + k->plan->y[layer], half_at(k->saved, k->plan->y16[layer])};
+}
+
+static enum pmp_err chunk_forward(const struct chunk *k, float *out) {
+  const struct pmp_net *net = k->net;
+  const uint32_t last = net->config.hidden_count;
+  for (uint32_t l = 0; l <= last; l++) {
+    const float *group = NULL;
+    const bool norm = pmp_net_has_norm(net, l);
+    float *y = l < last ? k->saved + k->plan->y[l] : out + k->first * k->per * net->config.out;
+    float *z = norm ? k->saved + k->plan->norm[l] : y;
+    if (l == 0)
+      PMP_TRY(first_product(k, z, &group));
+    else
+      PMP_TRY(multiply(k, false, false, k->rows, pmp_net_width(net, l), pmp_net_inputs(net, l),
+                       output(k, l - 1), weight(k, net->weight[l]), 0, z));
+    activate(k, l, group, z, norm ? k->saved + k->plan->rstd[l] : NULL, y,
+             k->weights && l < last ? half_at(k->saved, k->plan->y16[l]) : NULL);
+  }
+  return PMP_OK;
+}
+
+static const uint16_t *weights_of(const struct pmp_net *net, const struct pmp_compute *compute,
+                                  const float *params, uint16_t *room) {
+  return operand_of(compute, params, net->floats, room).h;
+}
+
+enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pmp_compute *compute,
+                             const float *params, const float *shared, const float *own,
+                             size_t states, size_t per, float *cache, float *out) {
+  struct plan plan;
+  struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
+  if (states == 0 || per == 0) return PMP_OK;
+  plan_make(net, states, per, &plan);
+  k.weights = weights_of(net, compute, params, half_at(cache, plan.weights16));
+  for (size_t i = 0; i < plan.chunks; i++) {
+    chunk_set(&k, i, states, cache);
+    chunk_inputs(&k, shared, own, false);
+    PMP_TRY(chunk_forward(&k, out));
+  }
+  return PMP_OK;
+}
+
+/* ---- evaluation ---- */
+
+/* The states' part of layer 1, of all states at once. */
+static enum pmp_err evaluate_states(const struct chunk *k, size_t states, struct operand shared,
+                                    float *group) {
+  const size_t n = pmp_net_width(k->net, 0);
+  return multiply(k, false, false, states, n, k->net->config.in_shared, shared,
+                  weight(k, k->net->weight[0]), 0, group);
+}
+
+/* Layer 1's product of a chunk; where states have several rows theirs is in `group` already. */
+static enum pmp_err evaluate_first(const struct chunk *k, float *z, const float **group) {
+  const struct pmp_net_config *c = &k->net->config;
+  const size_t n = pmp_net_width(k->net, 0);
+  if (k->per == 1) return first_product(k, z, group);
+  *group = k->common + k->plan->group + k->first * n;
+  return multiply(k, false, false, k->rows, n, c->in_own, k->own,
+                  weight(k, k->net->weight[0] + c->in_shared * n), 0, z);
+}
+
+static enum pmp_err chunk_evaluate(const struct chunk *k, float *out) {
+  const struct pmp_net *net = k->net;
+  const uint32_t last = net->config.hidden_count;
+  const float *x = NULL;
+  uint16_t *x16 = half_at(k->common, k->plan->y16[0]);
+  for (uint32_t l = 0; l <= last; l++) {
+    const float *group = NULL;
+    float *z = l < last ? k->common + k->plan->y[l % 2] : out + k->first * k->per * net->config.out;
+    if (l == 0)
+      PMP_TRY(evaluate_first(k, z, &group));
+    else
+      PMP_TRY(multiply(k, false, false, k->rows, pmp_net_width(net, l), pmp_net_inputs(net, l),
+                       (struct operand){x, x16}, weight(k, net->weight[l]), 0, z));
+    if (k->weights && l < last)
+      activate(k, l, group, z, NULL, NULL, x16);
+    else
+      activate(k, l, group, z, NULL, z, NULL);
+    x = z;
+  }
+  return PMP_OK;
+}
+
+enum pmp_err pmp_net_evaluate(const struct pmp_net *net, struct pmp_compute *compute,
+                              const float *params, const float *shared, const float *own,
+                              size_t states, size_t per, float *scratch, float *out) {
+  const struct pmp_net_config *c = &net->config;
+  struct plan plan;
+  struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
+  if (states == 0 || per == 0) return PMP_OK;
+  plan_evaluate(net, states, per, &plan);
+  k.weights = weights_of(net, compute, params, half_at(scratch, plan.weights16));
+  const struct operand all =
+      operand_of(compute, shared, states * c->in_shared, half_at(scratch, plan.shared16));
+  if (per > 1) PMP_TRY(evaluate_states(&k, states, all, scratch + plan.group));
+  for (size_t i = 0; i < plan.chunks; i++) {
+    chunk_set(&k, i, states, scratch);
+    const float *rows = c->in_own ? own + k.first * per * c->in_own : NULL;
+    k.shared = operand_from(all, k.first * c->in_shared);
+    k.own = operand_of(compute, rows, k.rows * c->in_own, half_at(scratch, plan.own16));
+    PMP_TRY(chunk_evaluate(&k, out));
+  }
+  return PMP_OK;
+}
+
+/* ---- backward ---- */
+
+/* g (rows x width): the gradient on hidden layer's output becomes that on its product. */
+static struct operand deactivate(const struct chunk *k, uint32_t layer, float *g, float *dparams) {
+  const struct pmp_net *net = k->net;
+  const size_t n = pmp_net_width(net, layer);
+  const int threads = k->compute->threads;
+  const float *y = k->saved + k->plan->y[layer];
+  float *sums = k->common + k->plan->sums, *dbias = dparams ? dparams + net->bias[layer] : NULL;
+  uint16_t *g16 = k->weights ? half_at(k->common, k->plan->grad16) : NULL;
+  if (pmp_net_has_norm(net, layer)) {
+    const float *gain = k->params + net->norm[layer];
+    const struct pmp_rows_norm norm = {gain, gain + n, layer > 0};
+    float *dgain = dparams ? dparams + net->norm[layer] : NULL;
+    pmp_rows_norm_back(threads, k->rows, n, &norm, k->saved + k->plan->norm[layer],
+                       k->saved + k->plan->rstd[layer], y, g, g16, sums, dbias, dgain,
+                       dgain ? dgain + n : NULL);
+  } else {
+    pmp_rows_elu_back(threads, k->rows, n, y, g, g16, sums, dbias);
+  }
+  return (struct operand){g, g16};
+}
+
+/* From g, the gradient on layer 1's product, to its weights and to the inputs. */
+static enum pmp_err first_back(const struct chunk *k, struct operand g, float *dparams,
+                               float *dshared, float *down) {
+  const struct pmp_net_config *c = &k->net->config;
+  const size_t n = pmp_net_width(k->net, 0), at = k->net->weight[0], own = at + c->in_shared * n;
+  float *dw = dparams ? dparams + at : NULL;
+  if (dw && c->in_own)
+    PMP_TRY(multiply(k, true, false, c->in_own, n, k->rows, k->own, g, 1, dparams + own));
+  if (down && c->in_own)
+    PMP_TRY(multiply(k, false, true, k->rows, c->in_own, n, g, weight(k, own), 0,
+                     down + k->first * k->per * c->in_own));
+  if (c->in_shared == 0) return PMP_OK;
+  if (k->per > 1 && (dw || dshared)) {
+    float *grouped = k->common + k->plan->group;
+    pmp_rows_group(k->compute->threads, k->states, k->per, n, g.f, grouped);
+    g = operand_of(k->compute, grouped, k->states * n, half_at(k->common, k->plan->grad16));
+  }
+  if (dw) PMP_TRY(multiply(k, true, false, c->in_shared, n, k->states, k->shared, g, 1, dw));
+  if (dshared)
+    PMP_TRY(multiply(k, false, true, k->states, c->in_shared, n, g, weight(k, at), 0,
+                     dshared + k->first * c->in_shared));
+  return PMP_OK;
+}
+
+static enum pmp_err chunk_backward(const struct chunk *k, const float *dout, float *dparams,
+                                   float *dshared, float *down) {
+  const struct pmp_net *net = k->net;
+  const size_t out = net->config.out;
+  dout += k->first * k->per * out;
+  if (dparams)
+    pmp_rows_sum(k->compute->threads, k->rows, out, dout, k->common + k->plan->sums,
+                 dparams + net->bias[net->config.hidden_count]);
+  struct operand g =
+      operand_of(k->compute, dout, k->rows * out, half_at(k->common, k->plan->grad16));
+  for (uint32_t l = net->config.hidden_count; l > 0; l--) {
+    const size_t n = pmp_net_width(net, l), in = pmp_net_inputs(net, l);
+    float *next = k->common + k->plan->grad[l % 2];
+    if (dparams)
+      PMP_TRY(multiply(k, true, false, in, n, k->rows, output(k, l - 1), g, 1,
+                       dparams + net->weight[l]));
+    PMP_TRY(multiply(k, false, true, k->rows, in, n, g, weight(k, net->weight[l]), 0, next));
+    g = deactivate(k, l - 1, next, dparams);
+  }
+  return first_back(k, g, dparams, dshared, down);
+}
+
+enum pmp_err pmp_net_backward(const struct pmp_net *net, struct pmp_compute *compute,
+                              const float *params, const float *shared, const float *own,
+                              size_t states, size_t per, float *cache, const float *dout,
+                              float *dparams, float *dshared, float *down) {
+  struct plan plan;
+  struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
+  if (states == 0 || per == 0) return PMP_OK;
+  plan_make(net, states, per, &plan);
+  if (is_half(compute)) k.weights = half_at(cache, plan.weights16); /* forward's */
+  for (size_t i = 0; i < plan.chunks; i++) {
+    chunk_set(&k, i, states, cache);
+    chunk_inputs(&k, shared, own, true);
+    PMP_TRY(chunk_backward(&k, dout, dparams, dshared, down));
+  }
+  return PMP_OK;
+}
