@@ -1,7 +1,5 @@
 #include "actors/control/env.h"
 
-#include "actors/control/views.h"
-
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -70,8 +68,8 @@ enum pmp_err pmp_env_model_load(struct pmp_env_model *em, const struct pmp_task 
   }
   err = check_model(&em->load, msg);
   if (err != PMP_OK) goto out;
-  em->pairs = pmp_pairs_create(em->load.m);
-  em->views = pmp_views_create(em->load.m, &em->load, em->pairs);
+  pmp_shortcuts_init(&em->shortcuts, em->load.m);
+  em->views = pmp_views_create(em->load.m, &em->load, &em->shortcuts);
   if (em->views == NULL) err = pmp_fail(msg, PMP_ENOMEM, "no memory for task %s", task->name);
 out:
   if (err != PMP_OK) pmp_env_model_free(em);
@@ -80,7 +78,7 @@ out:
 
 void pmp_env_model_free(struct pmp_env_model *em) {
   pmp_views_free(em->views);
-  pmp_pairs_free(em->pairs);
+  pmp_shortcuts_fini(&em->shortcuts);
   free(em->load.ids);
   mj_deleteModel(em->load.m);
   memset(em, 0, sizeof(*em));
@@ -111,7 +109,8 @@ enum pmp_err pmp_env_create(struct pmp_env **out, const struct pmp_env_model *em
   err = pmp_physics_guard(make_physics, env, msg);
   if (err != PMP_OK) goto out;
   if (env->p.d != NULL)
-    env->p.views = env->owns_model ? pmp_views_create(env->p.m, &em->load, em->pairs) : em->views;
+    env->p.views =
+        env->owns_model ? pmp_views_create(env->p.m, &em->load, &em->shortcuts) : em->views;
   if (env->p.views == NULL) err = PMP_ENOMEM;
 out:
   if (err == PMP_OK) {

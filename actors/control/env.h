@@ -10,6 +10,7 @@
 
 #include "actors/control/physics.h"
 #include "actors/control/task.h"
+#include "actors/control/views.h"
 #include "base/err.h"
 #include "base/rng.h"
 
@@ -18,9 +19,9 @@
 #include <stdint.h>
 
 struct pmp_env_model {
-  struct pmp_task_load load; /* load.m and load.ids are owned */
-  struct pmp_pairs *pairs;   /* owned, of load.m; NULL: it does without */
-  struct pmp_views *views;   /* owned, of load.m */
+  struct pmp_task_load load;      /* load.m and load.ids are owned */
+  struct pmp_shortcuts shortcuts; /* of load.m */
+  struct pmp_views *views;        /* owned, of load.m */
 };
 
 /* Loads `task` from the suite's folder (holding cartpole.xml ... and common/). PMP_ENOTFOUND,

@@ -55,25 +55,39 @@ void pmp_physics_forward_passive(struct pmp_physics *p) {
   mj_forward(&p->views->passive, p->d);
 }
 
-/* What is left of a physics step when positions and velocities have been seen to. */
-static void finish_step(const mjModel *m, mjData *d) {
-  if (m->opt.integrator != mjINT_RK4) {
-    mj_step2(m, d);
+/* The first half of a physics step: positions and velocities. */
+static void begin_step(const struct pmp_physics *p, const mjModel *view) {
+  mj_step1(view, p->d);
+  if (p->views->fluid != NULL) pmp_fluid_add(p->views->fluid, p->m, p->d);
+}
+
+/* What is left of it then. */
+static void finish_step(const struct pmp_physics *p, const mjModel *view) {
+  if (view->opt.integrator != mjINT_RK4) {
+    mj_step2(view, p->d);
     return;
   }
-  mj_forwardSkip(m, d, mjSTAGE_VEL, 1); /* mj_step2 knows no Runge-Kutta */
-  mj_checkAcc(m, d);
-  mj_RungeKutta(m, d, 4);
+  mj_forwardSkip(view, p->d, mjSTAGE_VEL, 1); /* mj_step2 knows no Runge-Kutta */
+  mj_checkAcc(view, p->d);
+  mj_RungeKutta(view, p->d, 4);
+}
+
+static void whole_step(const struct pmp_physics *p, const mjModel *view) {
+  if (p->views->fluid == NULL) {
+    mj_step(view, p->d);
+    return;
+  }
+  begin_step(p, view);
+  finish_step(p, view);
 }
 
 void pmp_physics_advance(struct pmp_physics *p, int substeps) {
   const struct pmp_views *v = p->views;
-  mjData *d = p->d;
   /* The second half of a step comes first, so that a control step ends with fresh positions and
    * velocities. Sensors of acceleration keep what the last physics step found at its start. */
-  finish_step(substeps > 1 ? &v->inner : &v->held, d);
-  for (int i = 1; i < substeps; i++) mj_step(i < substeps - 1 ? &v->inner : &v->held, d);
-  mj_step1(&v->last, d);
+  finish_step(p, substeps > 1 ? &v->inner : &v->held);
+  for (int i = 1; i < substeps; i++) whole_step(p, i < substeps - 1 ? &v->inner : &v->held);
+  begin_step(p, &v->last);
 }
 
 bool pmp_physics_warned(const mjData *d) {

@@ -63,8 +63,19 @@ mjModel *pmp_model_fork(const mjModel *m) {
   return fork;
 }
 
+void pmp_shortcuts_init(struct pmp_shortcuts *s, const mjModel *m) {
+  s->pairs = pmp_pairs_create(m);
+  s->fluid = pmp_fluid_create(m);
+}
+
+void pmp_shortcuts_fini(struct pmp_shortcuts *s) {
+  pmp_pairs_free(s->pairs);
+  pmp_fluid_free(s->fluid);
+  *s = (struct pmp_shortcuts){NULL, NULL};
+}
+
 struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load,
-                                   const struct pmp_pairs *pairs) {
+                                   const struct pmp_shortcuts *shortcuts) {
   struct pmp_views *v = malloc(sizeof(*v));
   if (v == NULL) return NULL;
   v->passive = *m;
@@ -78,7 +89,9 @@ struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load 
   /* Islands are sets of trees that are solved apart. One tree can only be solved whole: finding
    * that out, and moving its numbers there and back, is left out. */
   if (m->ntree == 1) v->last.opt.disableflags |= mjDSBL_ISLAND;
-  if (pairs != NULL) pmp_pairs_apply(pairs, &v->last);
+  v->fluid = shortcuts->fluid;
+  if (v->fluid != NULL) v->last.opt.density = 0.0;
+  if (shortcuts->pairs != NULL) pmp_pairs_apply(shortcuts->pairs, &v->last);
   v->held = v->last;
   if (!geoms_matter(m)) v->held.ngeom = 0;
   v->inner = v->held;

@@ -8,12 +8,24 @@
 #ifndef PMP_CONTROL_VIEWS_H
 #define PMP_CONTROL_VIEWS_H
 
+#include "actors/control/fluid.h"
 #include "actors/control/pairs.h"
 #include "actors/control/task.h"
 
 #include <mujoco/mujoco.h>
 
+/* What a loaded model allows to be computed otherwise; members are owned and NULL where it does
+ * not.
+ */
+struct pmp_shortcuts {
+  struct pmp_pairs *pairs;
+  struct pmp_fluid *fluid;
+};
+
 struct pmp_views {
+  /* Not owned. Not NULL: inner, held and last know no medium; its forces are added after positions
+   * and velocities. */
+  const struct pmp_fluid *fluid;
   mjModel passive; /* whole, but without actuation: starts are made with it */
   mjModel inner;   /* physics steps inside a control step: no sensors, no places to look at */
   mjModel held;    /* the last one of them: as inner, with the sensors of acceleration that the task
@@ -28,10 +40,13 @@ struct pmp_views {
  * start as m's. For free(), not for mj_deleteModel. NULL: no memory. */
 mjModel *pmp_model_fork(const mjModel *m);
 
-/* NULL: no memory. `m` is load->m or a fork of it; `pairs`, of load->m, outlive the views and may
- * be NULL. */
+void pmp_shortcuts_init(struct pmp_shortcuts *s, const mjModel *m);
+/* Safe on a zeroed struct. */
+void pmp_shortcuts_fini(struct pmp_shortcuts *s);
+
+/* NULL: no memory. `m` is load->m or a fork of it; `shortcuts`, of load->m, outlive the views. */
 struct pmp_views *pmp_views_create(const mjModel *m, const struct pmp_task_load *load,
-                                   const struct pmp_pairs *pairs);
+                                   const struct pmp_shortcuts *shortcuts);
 /* NULL is fine. */
 void pmp_views_free(struct pmp_views *v);
 
