@@ -2,7 +2,7 @@
  * start and actions, in turns of a hundred steps. One thread, its own time on the core. */
 #include "bench/support/control_world.h"
 
-enum { TURN = 100, EPISODES_MAX = 41 };
+enum { TURN = 100, EPISODES_MAX = 25 };
 #define FAST_LOOP 250e3 /* control steps/s: above, what a step costs beside its physics shows */
 #define GOAL_SLOW 0.95
 #define GOAL_FAST 0.85

@@ -360,7 +360,7 @@ static void step_settling(struct pmp_active_run *r) {
     evaluate(r);
   } else if (r->env_steps < mark && waits) {
     /* Steps that never reached the store, of episodes that diverged: they are made up for. */
-    if (strcmp(r->state, "finished") == 0 || ++r->attempts > 100) {
+    if (strcmp(r->state, "finished") == 0 || ++r->makeups > 100) {
       fail(r, "the run ends before the mark: %s (runs/%s)", r->state_reason, r->name);
       return;
     }
@@ -375,6 +375,7 @@ static enum pmp_err finish_mark(struct pmp_active_run *r, struct pmp_errmsg *msg
   PMP_TRY(pmp_ledger_append(r->world->ledger, &r->line, msg));
   r->evaluated = true;
   r->attempts = 0;
+  r->makeups = 0;
   r->mark++;
   if (r->line.final) {
     r->done = true;

@@ -47,6 +47,7 @@ struct pmp_active_run {
   bool lockstep;
   uint32_t mark;     /* the next one to be evaluated, from 1 */
   uint32_t attempts; /* new starts since the last evaluation */
+  uint32_t makeups;  /* rounds of an actor since then that made up for lost steps */
   uint64_t extra;    /* steps that the actor counts and the store does not */
   uint64_t env_steps, learner_steps;
   char state[32], state_reason[160]; /* of the daemon */

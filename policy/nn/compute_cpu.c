@@ -180,8 +180,8 @@ static enum pmp_err cpu_gemm_bf16(struct pmp_compute *self, bool ta, bool tb, in
   } else {
     struct backend *own = self->self;
     const struct shape s = {m, n, k, lda, ldb, ldc, beta, (ta ? 1 : 0) | (tb ? 2 : 0)};
+    set_team(self->threads); /* before: what is prepared is for so many threads */
     const struct prepared *p = prepared_for(own, &s);
-    set_team(self->threads);
     ok = p != NULL && point(p->a, a) && point(p->b, b) && point(p->c, c);
     if (ok) {
       const dnnl_exec_arg_t args[] = {

@@ -18,6 +18,9 @@
 struct plan {
   size_t states, rows; /* of a chunk; the last may have fewer */
   size_t chunks;
+  /* What the parts have room for. It depends on the number of states only by being no larger, so
+   * that a cache for many states holds any call with fewer. */
+  size_t room_states, room_rows;
   /* Shared by all chunks: */
   size_t group;     /* the states' part of layer 1, or its gradient (states x width) */
   size_t grad[2];   /* gradients on hidden layers, in turn (rows x widest) */
@@ -56,20 +59,22 @@ static void divide(size_t states, size_t per, size_t rows, struct plan *p) {
   *p = (struct plan){.chunks = (states + most - 1) / most};
   p->states = (states + p->chunks - 1) / p->chunks;
   p->rows = p->states * per;
+  p->room_states = states < most ? states : most;
+  p->room_rows = p->room_states * per;
 }
 
 /* What a chunk leaves for its backward. */
 static void plan_saved(const struct pmp_net *net, struct plan *p) {
   const struct pmp_net_config *c = &net->config;
   for (uint32_t l = 0; l < c->hidden_count; l++) {
-    p->y[l] = take(&p->saved_each, p->rows * c->hidden[l]);
-    p->y16[l] = take16(&p->saved_each, p->rows * c->hidden[l]);
+    p->y[l] = take(&p->saved_each, p->room_rows * c->hidden[l]);
+    p->y16[l] = take16(&p->saved_each, p->room_rows * c->hidden[l]);
     if (!pmp_net_has_norm(net, l)) continue;
-    p->norm[l] = take(&p->saved_each, p->rows * c->hidden[l]);
-    p->rstd[l] = take(&p->saved_each, p->rows);
+    p->norm[l] = take(&p->saved_each, p->room_rows * c->hidden[l]);
+    p->rstd[l] = take(&p->saved_each, p->room_rows);
   }
-  p->shared16 = take16(&p->saved_each, p->states * c->in_shared);
-  p->own16 = take16(&p->saved_each, p->rows * c->in_own);
+  p->shared16 = take16(&p->saved_each, p->room_states * c->in_shared);
+  p->own16 = take16(&p->saved_each, p->room_rows * c->in_own);
 }
 
 static void plan_make(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
@@ -77,11 +82,11 @@ static void plan_make(const struct pmp_net *net, size_t states, size_t per, stru
   divide(states, per, CHUNK_ROWS, p);
   plan_saved(net, p);
   size_t common = 0;
-  if (per > 1) p->group = take(&common, p->states * pmp_net_width(net, 0));
-  p->grad[0] = take(&common, p->rows * most);
-  p->grad[1] = take(&common, p->rows * most);
-  p->grad16 = take16(&common, p->rows * wide);
-  p->sums = take(&common, pmp_rows_scratch_floats(p->rows, wide));
+  if (per > 1) p->group = take(&common, p->room_states * pmp_net_width(net, 0));
+  p->grad[0] = take(&common, p->room_rows * most);
+  p->grad[1] = take(&common, p->room_rows * most);
+  p->grad16 = take16(&common, p->room_rows * wide);
+  p->sums = take(&common, pmp_rows_scratch_floats(p->room_rows, wide));
   p->weights16 = take16(&common, net->floats);
   p->saved = common;
 }
@@ -100,12 +105,12 @@ static size_t plan_evaluate(const struct pmp_net *net, size_t states, size_t per
   size_t total = 0;
   divide(states, per, most > 0 ? EVALUATE_FLOATS / most + 1 : CHUNK_ROWS, p);
   if (per > 1) p->group = take(&total, states * pmp_net_width(net, 0));
-  p->y[0] = take(&total, p->rows * most);
-  p->y[1] = take(&total, p->rows * most);
-  p->y16[0] = take16(&total, p->rows * most);
+  p->y[0] = take(&total, p->room_rows * most);
+  p->y[1] = take(&total, p->room_rows * most);
+  p->y16[0] = take16(&total, p->room_rows * most);
   p->weights16 = take16(&total, net->floats);
   p->shared16 = take16(&total, states * net->config.in_shared);
-  p->own16 = take16(&total, p->rows * net->config.in_own);
+  p->own16 = take16(&total, p->room_rows * net->config.in_own);
   return total;
 }
 

@@ -72,6 +72,30 @@ static void test_steps_equal_the_whole_models(void **state) {
   for (size_t i = 0; i < pmp_task_count(); i++) check_task(pmp_task_at(i)->name, 3 + i);
 }
 
+/* So that the test above is one of them. */
+static void test_shortcuts_are_taken(void **state) {
+  (void)state;
+  static const struct {
+    const char *task;
+    int pairs;
+    bool fluid;
+  } cases[] = {{"walker_walk", 7, false},      {"cheetah_run", 27, false},
+               {"finger_spin", 15, false},     {"humanoid_run", 0, false}, /* mixed parameters */
+               {"cartpole_balance", 0, false}, {"swimmer_swimmer6", 0, true},
+               {"fish_swim", 0, true}};
+  for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    struct pmp_env_model em;
+    load_task(&em, cases[i].task);
+    const struct pmp_pairs *pairs = em.shortcuts.pairs;
+    assert_int_equal(pairs != NULL ? pairs->count : 0, cases[i].pairs);
+    assert_int_equal(em.views->inner.npair, cases[i].pairs);
+    assert_true((em.shortcuts.fluid != NULL) == cases[i].fluid);
+    assert_true((em.views->fluid != NULL) == cases[i].fluid);
+    assert_true(em.load.m->npair == 0 && em.views->passive.npair == 0);
+    pmp_env_model_free(&em);
+  }
+}
+
 /* It stands in for a sensor. */
 static void test_velocity_is_the_sensors(void **state) {
   (void)state;
@@ -134,6 +158,7 @@ static void test_forks_keep_apart(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_steps_equal_the_whole_models),
+      cmocka_unit_test(test_shortcuts_are_taken),
       cmocka_unit_test(test_velocity_is_the_sensors),
       cmocka_unit_test(test_forks_keep_apart),
   };

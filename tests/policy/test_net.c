@@ -443,11 +443,37 @@ static void wrong_configurations_are_refused(void **state) {
   }
 }
 
+/* A cache made for many states holds every call with fewer. */
+static void caches_grow_with_the_batch(void **state) {
+  (void)state;
+  static const uint32_t widths[] = {32, 64, 256};
+  for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+    const struct pmp_net_config config = {.in_shared = 17,
+                                          .in_own = 6,
+                                          .hidden = {widths[w], widths[w]},
+                                          .hidden_count = 2,
+                                          .out = 51,
+                                          .first_layer_norm = true,
+                                          .out_scale = 1};
+    struct pmp_net net;
+    assert_int_equal(pmp_net_init(&net, &config, "t", NULL, NULL), PMP_OK);
+    for (size_t per = 1; per <= 20; per += 19) {
+      for (size_t states = 1; states < 3000; states++) {
+        assert_true(pmp_net_cache_floats(&net, states * per, states) <=
+                    pmp_net_cache_floats(&net, (states + 1) * per, states + 1));
+        assert_true(pmp_net_evaluate_floats(&net, states * per, states) <=
+                    pmp_net_evaluate_floats(&net, (states + 1) * per, states + 1));
+      }
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradients_match_differences),
       cmocka_unit_test(threads_change_no_bit),
       cmocka_unit_test(large_batches_are_seamless),
+      cmocka_unit_test(caches_grow_with_the_batch),
       cmocka_unit_test(nothing_in_nothing_out),
       cmocka_unit_test(manifest_names_every_float),
       cmocka_unit_test(every_layer_norm_has_its_names),

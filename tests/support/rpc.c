@@ -18,7 +18,7 @@
 
 void test_rpc_open(struct test_rpc *r, const char *url) {
   memset(r, 0, sizeof *r);
-  r->wait_ms = 10000;
+  r->wait_ms = 60000; /* for what hangs */
   assert_int_equal(nng_req0_open(&r->socket), 0);
   assert_int_equal(nng_socket_set_ms(r->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE), 0);
   assert_int_equal(nng_socket_set_ms(r->socket, NNG_OPT_RECONNMINT, 10), 0);
@@ -126,11 +126,14 @@ const char *test_rpc_text(const struct test_rpc *r, const char *name) {
 }
 
 double test_rpc_wait_number(struct test_rpc *r, const char *name, double least, int ms) {
+  /* ms are a quiet machine's; here others run tests, too, and only what hangs shall fail. */
+  const int patience = 6 * ms;
   for (int waited = 0;; waited += 20) {
     assert_int_equal(test_rpc_status(r), PMP_OK);
     const double v = test_rpc_number(r, name);
     if (v >= least) return v;
-    if (waited >= ms) fail_msg("%s is %g after %d ms; %g was expected", name, v, ms, least);
+    if (waited >= patience)
+      fail_msg("%s is %g after %d ms; %g was expected", name, v, patience, least);
     test_sleep_ms(20);
   }
 }
