@@ -8,7 +8,7 @@
 enum { PRODUCTS_MAX = 512, ROUNDS_MAX = 21, RING_ROWS = 100000, WARM = 20 };
 
 struct product {
-  bool ta, tb;
+  bool ta, tb, half;
   int64_t m, n, k, lda, ldb, ldc;
   float beta;
 };
@@ -21,15 +21,53 @@ struct recorder {
   bool recording, overflow;
 };
 
+static void record(struct recorder *r, struct product p) {
+  if (r->recording && r->count < PRODUCTS_MAX)
+    r->list[r->count++] = p;
+  else if (r->recording)
+    r->overflow = true;
+}
+
 static enum pmp_err recorded_gemm(struct pmp_compute *self, bool ta, bool tb, int64_t m, int64_t n,
                                   int64_t k, const float *a, int64_t lda, const float *b,
                                   int64_t ldb, float beta, float *c, int64_t ldc) {
   struct recorder *r = self->self;
-  if (r->recording && r->count < PRODUCTS_MAX)
-    r->list[r->count++] = (struct product){ta, tb, m, n, k, lda, ldb, ldc, beta};
-  else if (r->recording)
-    r->overflow = true;
+  record(r, (struct product){ta, tb, false, m, n, k, lda, ldb, ldc, beta});
   return r->inner.gemm(&r->inner, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc);
+}
+
+static enum pmp_err recorded_half(struct pmp_compute *self, bool ta, bool tb, int64_t m, int64_t n,
+                                  int64_t k, const uint16_t *a, int64_t lda, const uint16_t *b,
+                                  int64_t ldb, float beta, float *c, int64_t ldc) {
+  struct recorder *r = self->self;
+  record(r, (struct product){ta, tb, true, m, n, k, lda, ldb, ldc, beta});
+  return r->inner.gemm_bf16(&r->inner, ta, tb, m, n, k, a, lda, b, ldb, beta, c, ldc);
+}
+
+static enum pmp_err recorded_pack(struct pmp_compute *self, int64_t m, int64_t n, int64_t k,
+                                  const float *b, float *packed) {
+  struct recorder *r = self->self;
+  return r->inner.pack(&r->inner, m, n, k, b, packed);
+}
+
+/* Replayed as the same product of weights that are not packed. */
+static enum pmp_err recorded_packed(struct pmp_compute *self, int64_t m, int64_t n, int64_t k,
+                                    const void *a, const float *packed, float *c) {
+  struct recorder *r = self->self;
+  const bool half = self->precision == PMP_PRECISION_BF16;
+  record(r, (struct product){false, false, half, m, n, k, k, n, n, 0.0F});
+  return r->inner.gemm_packed(&r->inner, m, n, k, a, packed, c);
+}
+
+static void stand_between(struct pmp_compute *c, struct recorder *r) {
+  r->inner = *c;
+  r->inner.timed = true;
+  c->self = r;
+  c->gemm = recorded_gemm;
+  if (c->gemm_bf16 != NULL) c->gemm_bf16 = recorded_half;
+  if (c->pack == NULL) return;
+  c->pack = recorded_pack;
+  c->gemm_packed = recorded_packed;
 }
 
 /* Time that stands still inside the products: the trainer's parts are then without them. */
@@ -56,7 +94,14 @@ static size_t stored(int64_t rows, int64_t columns, int64_t stride) {
 static float *operand(size_t floats, struct pmp_rng *rng) {
   float *memory = aligned_alloc(64, (floats * sizeof(float) + 4095) / 64 * 64);
   if (memory == NULL) abort();
-  for (size_t i = 0; i < floats; i++) memory[i] = 1e-2F * (2.0F * pmp_rng_float(rng) - 1.0F);
+  /* Also a good number when it is read as two of bfloat16. */
+  for (size_t i = 0; i < floats; i++) {
+    const float x = 1e-2F * (2.0F * pmp_rng_float(rng) - 1.0F);
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = (bits & 0xffff0000u) | bits >> 16;
+    memcpy(&memory[i], &bits, sizeof bits);
+  }
   return memory;
 }
 
@@ -89,9 +134,12 @@ static double replay(struct recorder *r, const struct operands *o) {
   double start = bench_cpu_seconds();
   for (size_t i = 0; i < r->count; i++) {
     const struct product *p = &r->list[i];
-    if (c->gemm(c, p->ta, p->tb, p->m, p->n, p->k, o->a, p->lda, o->b, p->ldb, p->beta, o->c,
-                p->ldc) != PMP_OK)
-      abort();
+    const enum pmp_err err =
+        p->half ? c->gemm_bf16(c, p->ta, p->tb, p->m, p->n, p->k, (const void *)o->a, p->lda,
+                               (const void *)o->b, p->ldb, p->beta, o->c, p->ldc)
+                : c->gemm(c, p->ta, p->tb, p->m, p->n, p->k, o->a, p->lda, o->b, p->ldb, p->beta,
+                          o->c, p->ldc);
+    if (err != PMP_OK) abort();
   }
   return bench_cpu_seconds() - start;
 }
@@ -164,11 +212,14 @@ static void note_rest(const struct bench *b, const char *recipe, const struct ou
     note(b, recipe, part[i].name, (double)part[i].ns / (double)out->wall_ns, "of_step");
 }
 
-static void report(const struct bench *b, const char *recipe, struct outcome *out) {
+static void report(const struct bench *b, const char *recipe, struct outcome *out, bool goal) {
   char name[64], why[96];
   snprintf(name, sizeof name, "gemm_share.%s", recipe);
   snprintf(why, sizeof why, "%s.rest_* say where the rest goes", name);
-  bench_at_least(b, name, bench_median(out->share, out->rounds), "ratio", 0.8, why);
+  if (goal)
+    bench_at_least(b, name, bench_median(out->share, out->rounds), "ratio", 0.8, why);
+  else
+    bench_note(b, name, bench_median(out->share, out->rounds), "ratio");
   note(b, recipe, "step", bench_median(out->step_s, out->rounds) * 1e6, "us");
   note(b, recipe, "rate", bench_median(out->rate, out->rounds), "GFLOP/s");
   note_rest(b, recipe, out);
@@ -178,12 +229,9 @@ static void measure(const struct bench *b, const char *recipe,
                     const struct pmp_trainer_config *config) {
   struct recorder r = {.recording = false};
   struct pmp_clock clock = {clock_without_products, wall, &r};
-  if (pmp_compute_cpu(&r.inner, config->threads) != PMP_OK) abort();
-  r.inner.timed = true;
   struct pmp_trainer *t = recipe_open(config, clock, RING_ROWS);
   struct pmp_compute *compute = pmp_trainer_compute(t);
-  compute->self = &r;
-  compute->gemm = recorded_gemm;
+  stand_between(compute, &r);
   for (int i = 0; i < WARM; i++) step(t);
   r.recording = true;
   uint64_t flops = r.inner.flops;
@@ -196,9 +244,22 @@ static void measure(const struct bench *b, const char *recipe,
   for (int i = 0; i < WARM; i++) replay(&r, &o);
   struct outcome out;
   play(b, t, &r, &o, (double)flops, &out);
-  report(b, recipe, &out);
+  report(b, recipe, &out, config->precision == PMP_PRECISION_FLOAT32);
   free_operands(&o);
+  *compute = r.inner; /* what the trainer closes */
   pmp_trainer_close(t);
+}
+
+/* bfloat16 for the same, where the processor multiplies it: no goal, its products take half as
+ * long and the rest does not. */
+static void measure_half(const struct bench *b, const char *recipe,
+                         struct pmp_trainer_config *config) {
+  struct pmp_compute probe;
+  config->precision = PMP_PRECISION_BF16;
+  if (pmp_compute_cpu(&probe, 1) == PMP_OK &&
+      pmp_compute_prepare(&probe, config->precision, NULL) == PMP_OK)
+    measure(b, recipe, config);
+  pmp_compute_close(&probe);
 }
 
 int main(int argc, char **argv) {
@@ -212,5 +273,6 @@ int main(int argc, char **argv) {
   measure(&b, "cartpole", &config);
   recipe_humanoid(&config);
   measure(&b, "humanoid", &config);
+  measure_half(&b, "humanoid_bf16", &config);
   return 0;
 }

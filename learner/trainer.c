@@ -284,7 +284,7 @@ enum pmp_err pmp_trainer_open(struct pmp_trainer **out, const struct pmp_trainer
     err = pmp_critic_init(&t->critic, &config->critic, msg);
   if (err == PMP_OK) err = size_extras(t, msg);
   if (err == PMP_OK) err = pmp_compute_cpu(&t->compute, config->threads);
-  if (err == PMP_OK) err = pmp_compute_set_precision(&t->compute, config->precision, msg);
+  if (err == PMP_OK) err = pmp_compute_prepare(&t->compute, config->precision, msg);
   if (err == PMP_OK) err = pmp_replay_open(&t->replay, &t->config.replay, msg);
   if (err == PMP_OK && !allocate(t))
     err = pmp_fail(msg, PMP_ENOMEM,

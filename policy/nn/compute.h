@@ -30,6 +30,14 @@ struct pmp_compute {
   enum pmp_err (*gemm_bf16)(struct pmp_compute *self, bool ta, bool tb, int64_t m, int64_t n,
                             int64_t k, const uint16_t *a, int64_t lda, const uint16_t *b,
                             int64_t ldb, float beta, float *c, int64_t ldc);
+  /* NULL where there is nothing to gain. pack: b (k x n, dense, float32), which several products of
+   * about m rows will read, laid out and rounded for them; `packed` has
+   * pmp_compute_packed_floats(n, k) floats, 64-byte aligned. PMP_EUNAVAILABLE: use the ones above.
+   * gemm_packed: c (m x n) = a (m x k) b, all dense, a as precision says. */
+  enum pmp_err (*pack)(struct pmp_compute *self, int64_t m, int64_t n, int64_t k, const float *b,
+                       float *packed);
+  enum pmp_err (*gemm_packed)(struct pmp_compute *self, int64_t m, int64_t n, int64_t k,
+                              const void *a, const float *packed, float *c);
   uint64_t calls;  /* products so far */
   uint64_t flops;  /* 2 m n k summed */
   int64_t busy_ns; /* time inside gemm, monotonic; only counted when `timed` */
@@ -43,13 +51,13 @@ struct pmp_compute {
  * OMP_DYNAMIC off. PMP_EINVALID. Same inputs, thread count, processor and library give the same
  * bits. */
 PMP_MUST_CHECK enum pmp_err pmp_compute_cpu(struct pmp_compute *c, int threads);
-/* Once, after pmp_compute_cpu: what it multiplies from now on. bf16 is refused with
- * PMP_EUNAVAILABLE and a sentence where the processor has no instruction for it (AVX512-BF16 or
- * AMX). PMP_ENOMEM. */
-PMP_MUST_CHECK enum pmp_err pmp_compute_set_precision(struct pmp_compute *c,
-                                                      enum pmp_precision precision,
-                                                      struct pmp_errmsg *msg);
-/* Frees what the backend holds (nothing for float32); fine on a zeroed struct. */
+/* Once, after pmp_compute_cpu: what it multiplies from now on, and packing where the processor
+ * gains by it. bf16 is refused with PMP_EUNAVAILABLE and a sentence where the processor has no
+ * instruction for it (AVX512-BF16 or AMX). PMP_ENOMEM. */
+PMP_MUST_CHECK enum pmp_err pmp_compute_prepare(struct pmp_compute *c, enum pmp_precision precision,
+                                                struct pmp_errmsg *msg);
+size_t pmp_compute_packed_floats(int64_t n, int64_t k);
+/* Frees what prepare took; fine without it and on a zeroed struct. */
 void pmp_compute_close(struct pmp_compute *c);
 
 #endif

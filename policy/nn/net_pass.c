@@ -9,6 +9,7 @@
  * The sizes do not depend on the machine or the number of threads: they are part of the order of
  * sums. */
 #define CHUNK_ROWS 1280
+#define PACKED_ROWS 16        /* of weights: fewer gain nothing by being packed */
 #define EVALUATE_FLOATS 81920 /* of a hidden layer: what a chunk of an evaluation has */
 
 /* ---- where things lie ---- */
@@ -27,7 +28,8 @@ struct plan {
   size_t grad16;    /* the one that goes into products (rows x widest, or x out) */
   size_t sums;      /* scratch of row kernels */
   size_t weights16; /* all parameters */
-  size_t saved;     /* the first chunk's part of what backward needs */
+  size_t packed[PMP_NET_HIDDEN_MAX + 1]; /* of an evaluation: weights of each layer */
+  size_t saved;                          /* the first chunk's part of what backward needs */
   /* Within a chunk's part: */
   size_t y[PMP_NET_HIDDEN_MAX],
       y16[PMP_NET_HIDDEN_MAX]; /* outputs of hidden layers (rows x width) */
@@ -98,6 +100,12 @@ size_t pmp_net_cache_floats(const struct pmp_net *net, size_t rows, size_t state
   return p.saved + p.chunks * p.saved_each;
 }
 
+/* Rows of layer `layer`'s weights that an evaluation multiplies chunk by chunk: not the states'
+ * part of the first where states have several rows. */
+static size_t packed_rows(const struct pmp_net *net, uint32_t layer, size_t per) {
+  return layer == 0 && per > 1 ? net->config.in_own : pmp_net_inputs(net, layer);
+}
+
 /* For an evaluation nothing is saved: y[0] and y[1] are two places that hidden layers use in turn,
  * y16[0] one. */
 static size_t plan_evaluate(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
@@ -111,6 +119,9 @@ static size_t plan_evaluate(const struct pmp_net *net, size_t states, size_t per
   p->weights16 = take16(&total, net->floats);
   p->shared16 = take16(&total, states * net->config.in_shared);
   p->own16 = take16(&total, p->room_rows * net->config.in_own);
+  for (uint32_t l = 0; p->chunks > 1 && l < pmp_net_layers(net); l++)
+    p->packed[l] = take(&total, pmp_compute_packed_floats((int64_t)pmp_net_width(net, l),
+                                                          (int64_t)packed_rows(net, l, per)));
   return total;
 }
 
@@ -136,6 +147,7 @@ struct chunk {
   struct operand shared, own;
   size_t first, states, per, rows; /* first: of all states */
   float *common, *saved;
+  const float *packed[PMP_NET_HIDDEN_MAX + 1]; /* of an evaluation: a layer's weights, or NULL */
 };
 
 static uint16_t *half_at(float *floats, size_t at) {
@@ -284,22 +296,53 @@ enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pmp_compute *comp
 
 /* ---- evaluation ---- */
 
-/* The states' part of layer 1, of all states at once. */
-static enum pmp_err evaluate_states(const struct chunk *k, size_t states, struct operand shared,
-                                    float *group) {
-  const size_t n = pmp_net_width(k->net, 0);
-  return multiply(k, false, false, states, n, k->net->config.in_shared, shared,
-                  weight(k, k->net->weight[0]), 0, group);
+/* Weights as products want them: packed where several chunks read them and the backend packs, else
+ * rounded where it multiplies bfloat16. */
+static enum pmp_err evaluate_weights(struct chunk *k, float *scratch) {
+  const struct pmp_net *net = k->net;
+  struct pmp_compute *compute = k->compute;
+  uint16_t *rounded = is_half(compute) ? half_at(scratch, k->plan->weights16) : NULL;
+  k->weights = rounded;
+  for (uint32_t l = 0; l < pmp_net_layers(net); l++) {
+    const size_t n = pmp_net_width(net, l), rows = packed_rows(net, l, k->per);
+    const size_t first = (pmp_net_inputs(net, l) - rows) * n, at = net->weight[l];
+    /* With one row a state the first product is in two parts where there are own inputs. */
+    const bool whole = l > 0 || k->per > 1 || net->config.in_own == 0;
+    if (k->plan->chunks > 1 && compute->pack && whole && rows >= PACKED_ROWS) {
+      float *room = scratch + k->plan->packed[l];
+      const enum pmp_err err = compute->pack(compute, (int64_t)k->plan->rows, (int64_t)n,
+                                             (int64_t)rows, k->params + at + first, room);
+      if (err == PMP_OK)
+        k->packed[l] = room;
+      else if (err != PMP_EUNAVAILABLE)
+        return err;
+    }
+    const size_t left = k->packed[l] ? first : first + rows * n;
+    if (rounded) pmp_rows_round(compute->threads, left, k->params + at, rounded + at);
+  }
+  return PMP_OK;
+}
+
+/* z = x times layer `layer`'s weights, or their packed part. */
+static enum pmp_err evaluate_product(const struct chunk *k, uint32_t layer, struct operand x,
+                                     float *z) {
+  const size_t n = pmp_net_width(k->net, layer), in = packed_rows(k->net, layer, k->per);
+  const size_t first = (pmp_net_inputs(k->net, layer) - in) * n;
+  if (k->packed[layer])
+    return k->compute->gemm_packed(k->compute, (int64_t)k->rows, (int64_t)n, (int64_t)in,
+                                   k->weights ? (const void *)x.h : x.f, k->packed[layer], z);
+  return multiply(k, false, false, k->rows, n, in, x, weight(k, k->net->weight[layer] + first), 0,
+                  z);
 }
 
 /* Layer 1's product of a chunk; where states have several rows theirs is in `group` already. */
 static enum pmp_err evaluate_first(const struct chunk *k, float *z, const float **group) {
-  const struct pmp_net_config *c = &k->net->config;
-  const size_t n = pmp_net_width(k->net, 0);
-  if (k->per == 1) return first_product(k, z, group);
-  *group = k->common + k->plan->group + k->first * n;
-  return multiply(k, false, false, k->rows, n, c->in_own, k->own,
-                  weight(k, k->net->weight[0] + c->in_shared * n), 0, z);
+  if (k->per > 1) {
+    *group = k->common + k->plan->group + k->first * pmp_net_width(k->net, 0);
+    return evaluate_product(k, 0, k->own, z);
+  }
+  if (k->net->config.in_own > 0) return first_product(k, z, group);
+  return evaluate_product(k, 0, k->shared, z);
 }
 
 static enum pmp_err chunk_evaluate(const struct chunk *k, float *out) {
@@ -313,8 +356,7 @@ static enum pmp_err chunk_evaluate(const struct chunk *k, float *out) {
     if (l == 0)
       PMP_TRY(evaluate_first(k, z, &group));
     else
-      PMP_TRY(multiply(k, false, false, k->rows, pmp_net_width(net, l), pmp_net_inputs(net, l),
-                       (struct operand){x, x16}, weight(k, net->weight[l]), 0, z));
+      PMP_TRY(evaluate_product(k, l, (struct operand){x, x16}, z));
     if (k->weights && l < last)
       activate(k, l, group, z, NULL, NULL, x16);
     else
@@ -332,10 +374,12 @@ enum pmp_err pmp_net_evaluate(const struct pmp_net *net, struct pmp_compute *com
   struct chunk k = {.net = net, .compute = compute, .plan = &plan, .params = params, .per = per};
   if (states == 0 || per == 0) return PMP_OK;
   plan_evaluate(net, states, per, &plan);
-  k.weights = weights_of(net, compute, params, half_at(scratch, plan.weights16));
+  PMP_TRY(evaluate_weights(&k, scratch));
   const struct operand all =
       operand_of(compute, shared, states * c->in_shared, half_at(scratch, plan.shared16));
-  if (per > 1) PMP_TRY(evaluate_states(&k, states, all, scratch + plan.group));
+  if (per > 1)
+    PMP_TRY(multiply(&k, false, false, states, pmp_net_width(net, 0), c->in_shared, all,
+                     weight(&k, net->weight[0]), 0, scratch + plan.group));
   for (size_t i = 0; i < plan.chunks; i++) {
     chunk_set(&k, i, states, scratch);
     const float *rows = c->in_own ? own + k.first * per * c->in_own : NULL;

@@ -130,11 +130,47 @@ static void same_bits_from_any_thread(void **state) {
   free(u.a), free(u.b), free(u.c), free(first);
 }
 
+/* The same with the right side packed, and any number of rows after that. */
+static void packed_products_match_loops(void **state) {
+  (void)state;
+  static const int64_t shape[][3] = {{160, 51, 256}, {7, 5, 3},      {32, 17, 64},
+                                     {65, 33, 1},    {130, 70, 257}, {161, 512, 21}};
+  struct pmp_rng rng;
+  pmp_rng_init(&rng, 4, 0);
+  struct pmp_compute k;
+  assert_int_equal(pmp_compute_cpu(&k, 1), PMP_OK);
+  assert_int_equal(pmp_compute_prepare(&k, PMP_PRECISION_FLOAT32, NULL), PMP_OK);
+  for (size_t s = 0; k.pack != NULL && s < sizeof shape / sizeof shape[0]; s++) {
+    const int64_t n = shape[s][1], inner = shape[s][2];
+    float *b = normals_new(&rng, (size_t)(inner * n), 1);
+    float *packed = floats_new(pmp_compute_packed_floats(n, inner));
+    const enum pmp_err err = k.pack(&k, shape[s][0], n, inner, b, packed);
+    for (int64_t m = shape[s][0]; err == PMP_OK && m > 0; m -= 59) {
+      float *a = normals_new(&rng, (size_t)(m * inner), 1), *c = floats_new((size_t)(m * n) + 1);
+      assert_int_equal(k.gemm_packed(&k, m, n, inner, a, packed, c), PMP_OK);
+      for (int64_t i = 0; i < m * n; i++) {
+        double want = 0;
+        for (int64_t l = 0; l < inner; l++)
+          want += (double)a[i / n * inner + l] * (double)b[l * n + i % n];
+        assert_near("c", (double)c[i], want, 1e-5 * (1 + sqrt((double)inner)));
+      }
+      assert_true(c[m * n] == UNWRITTEN);
+      free(a), free(c);
+    }
+    if (err != PMP_OK) assert_int_equal(err, PMP_EUNAVAILABLE);
+    free(b), free(packed);
+  }
+  float x = 1;
+  if (k.pack != NULL) assert_int_equal(k.gemm_packed(&k, 1, 999, 1, &x, &x, &x), PMP_EINVALID);
+  pmp_compute_close(&k);
+  assert_null(k.pack);
+  pmp_compute_close(&k);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products_match_loops),
-      cmocka_unit_test(empty_sides),
-      cmocka_unit_test(counters_and_name),
+      cmocka_unit_test(products_match_loops),        cmocka_unit_test(empty_sides),
+      cmocka_unit_test(packed_products_match_loops), cmocka_unit_test(counters_and_name),
       cmocka_unit_test(same_bits_from_any_thread),
   };
   return cmocka_run_group_tests_name("compute", tests, NULL, NULL);

@@ -28,7 +28,7 @@ static double rounded(double x) {
 static void open_half(struct pmp_compute *k, int threads) {
   struct pmp_errmsg msg = {{0}};
   assert_int_equal(pmp_compute_cpu(k, threads), PMP_OK);
-  const enum pmp_err err = pmp_compute_set_precision(k, PMP_PRECISION_BF16, &msg);
+  const enum pmp_err err = pmp_compute_prepare(k, PMP_PRECISION_BF16, &msg);
   if (err == PMP_OK) {
     assert_int_equal(k->precision, PMP_PRECISION_BF16);
     assert_non_null(strstr(k->name, " x bf16"));
@@ -213,6 +213,41 @@ static void networks_match_float64(void **state) {
   pmp_compute_close(&k);
 }
 
+/* Chunks whose weights are packed: the roundings are the same. */
+static void evaluations_match_forwards(void **state) {
+  (void)state;
+  enum { MANY = 40, EACH = 20, ALL = MANY * EACH };
+  const struct pmp_net_config config = {.in_shared = 19,
+                                        .in_own = 17,
+                                        .hidden = {512, 300},
+                                        .hidden_count = 2,
+                                        .out = OUT,
+                                        .first_layer_norm = true,
+                                        .out_scale = 1};
+  struct pmp_net net;
+  struct pmp_compute k;
+  struct pmp_rng rng;
+  open_half(&k, 1);
+  pmp_rng_init(&rng, 8, 0);
+  assert_int_equal(pmp_net_init(&net, &config, "t", NULL, NULL), PMP_OK);
+  float *params = floats_new(net.floats), *out = floats_new(ALL * OUT);
+  pmp_net_init_params(&net, &rng, params);
+  float *shared = normals_new(&rng, MANY * 19, 1), *own = normals_new(&rng, ALL * 17, 1);
+  float *again = floats_new(ALL * OUT), *cache = floats_new(pmp_net_cache_floats(&net, ALL, MANY));
+  float *scratch = floats_new(pmp_net_evaluate_floats(&net, ALL, MANY));
+  assert_int_equal(pmp_net_forward(&net, &k, params, shared, own, MANY, EACH, cache, out), PMP_OK);
+  assert_int_equal(pmp_net_evaluate(&net, &k, params, shared, own, MANY, EACH, scratch, again),
+                   PMP_OK);
+  double gap = 0, size = 0;
+  for (size_t i = 0; i < ALL * OUT; i++) {
+    gap = fmax(gap, fabs((double)out[i] - (double)again[i]));
+    size = fmax(size, fabs((double)out[i]));
+  }
+  assert_near("largest gap", gap / size, 0, 1e-3);
+  free(params), free(out), free(shared), free(own), free(again), free(cache), free(scratch);
+  pmp_compute_close(&k);
+}
+
 static double apart(const float *a, const float *b, size_t n) {
   double gap = 0, size = 0;
   for (size_t i = 0; i < n; i++) {
@@ -266,9 +301,9 @@ static void unknown_precisions_are_refused(void **state) {
   struct pmp_compute k;
   struct pmp_errmsg msg;
   assert_int_equal(pmp_compute_cpu(&k, 1), PMP_OK);
-  assert_int_equal(pmp_compute_set_precision(&k, PMP_PRECISION_FLOAT32, &msg), PMP_OK);
+  assert_int_equal(pmp_compute_prepare(&k, PMP_PRECISION_FLOAT32, &msg), PMP_OK);
   assert_null(k.gemm_bf16);
-  assert_int_equal(pmp_compute_set_precision(&k, (enum pmp_precision)7, &msg), PMP_EINVALID);
+  assert_int_equal(pmp_compute_prepare(&k, (enum pmp_precision)7, &msg), PMP_EINVALID);
   pmp_compute_close(&k);
   k = (struct pmp_compute){0};
   pmp_compute_close(&k);
@@ -276,9 +311,13 @@ static void unknown_precisions_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(products_match_loops),     cmocka_unit_test(any_number_of_shapes),
-      cmocka_unit_test(networks_match_float64),   cmocka_unit_test(gradients_are_near_float32s),
-      cmocka_unit_test(the_same_bits_every_time), cmocka_unit_test(unknown_precisions_are_refused),
+      cmocka_unit_test(products_match_loops),
+      cmocka_unit_test(any_number_of_shapes),
+      cmocka_unit_test(networks_match_float64),
+      cmocka_unit_test(evaluations_match_forwards),
+      cmocka_unit_test(gradients_are_near_float32s),
+      cmocka_unit_test(the_same_bits_every_time),
+      cmocka_unit_test(unknown_precisions_are_refused),
   };
   return cmocka_run_group_tests_name("half", tests, NULL, NULL);
 }

@@ -304,6 +304,47 @@ static void large_batches_are_seamless(void **state) {
   free(params), free(shared), free(own), free(dout);
 }
 
+/* Evaluations of many chunks, with weights packed and not, give what the forward gives. */
+static void evaluations_in_chunks(void **state) {
+  (void)state;
+  static const size_t pers[] = {1, 20};
+  for (int way = 0; way < 8; way++) {
+    const size_t per = pers[way & 1], states = 811 / per, rows = states * per;
+    const struct pmp_net_config config = {.in_shared = 19,
+                                          .in_own = way & 2 ? 0 : 17,
+                                          .hidden = {512, 300},
+                                          .hidden_count = 2,
+                                          .out = 51,
+                                          .first_layer_norm = true,
+                                          .out_scale = 1};
+    struct pmp_net net;
+    struct pmp_compute compute;
+    struct pmp_rng rng;
+    pmp_rng_init(&rng, 6, (uint64_t)way);
+    assert_int_equal(pmp_compute_cpu(&compute, 1), PMP_OK);
+    if (way & 4)
+      assert_int_equal(pmp_compute_prepare(&compute, PMP_PRECISION_FLOAT32, NULL), PMP_OK);
+    assert_int_equal(pmp_net_init(&net, &config, "t", NULL, NULL), PMP_OK);
+    float *params = floats_new(net.floats), *out = floats_new(rows * 51);
+    pmp_net_init_params(&net, &rng, params);
+    float *shared = normals_new(&rng, states * 19, 1), *own = normals_new(&rng, rows * 17, 1);
+    float *again = floats_new(rows * 51 + 1);
+    float *cache = floats_new(pmp_net_cache_floats(&net, rows, states));
+    float *scratch = floats_new(pmp_net_evaluate_floats(&net, rows, states));
+    const float *given = config.in_own ? own : NULL;
+    assert_int_equal(
+        pmp_net_forward(&net, &compute, params, shared, given, states, per, cache, out), PMP_OK);
+    assert_int_equal(
+        pmp_net_evaluate(&net, &compute, params, shared, given, states, per, scratch, again),
+        PMP_OK);
+    for (size_t i = 0; i < rows * 51; i++)
+      assert_near("out", (double)again[i], (double)out[i], 1e-5 * (1 + fabs((double)out[i])));
+    assert_true(again[rows * 51] == UNWRITTEN);
+    free(params), free(out), free(shared), free(own), free(again), free(cache), free(scratch);
+    pmp_compute_close(&compute);
+  }
+}
+
 static void nothing_in_nothing_out(void **state) {
   (void)state;
   struct pmp_net net;
@@ -474,6 +515,7 @@ int main(void) {
       cmocka_unit_test(threads_change_no_bit),
       cmocka_unit_test(large_batches_are_seamless),
       cmocka_unit_test(caches_grow_with_the_batch),
+      cmocka_unit_test(evaluations_in_chunks),
       cmocka_unit_test(nothing_in_nothing_out),
       cmocka_unit_test(manifest_names_every_float),
       cmocka_unit_test(every_layer_norm_has_its_names),

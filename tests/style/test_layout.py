@@ -38,7 +38,7 @@ THIRD_PARTY = {
     r"zstd": ["store"],
     r"xxhash": ["store", "policy", "learner", "clients/pmpoctl"],
     r"jansson": ["policy", "learner", "daemon", "clients/pmpoctl", "clients/pmpo-eval", "experiments", "actors/control"],
-    r"(oneapi/dnnl/)?dnnl": ["policy/nn/compute_cpu.c"],
+    r"(oneapi/dnnl/)?dnnl": ["policy/nn/compute_cpu.c", "policy/nn/products.c"],
     r"omp\.h": ["policy", "learner"],
     r"uv\.h|uv/": ["daemon"],
     r"nng/": ["daemon", "clients/libpmpo"],
