@@ -100,7 +100,7 @@ static void race(struct side *s, struct peer_process *p, int rounds, struct outc
   double ratio[ROUNDS_MAX], by_core[ROUNDS_MAX], rate[ROUNDS_MAX], peer_rate[ROUNDS_MAX];
   const double envs = s->batch.envs;
   run_side(s, WARM);
-  struct peer_seconds theirs = peer_process_run(p, WARM), mine;
+  struct peer_seconds theirs = peer_process_run(p, WARM), mine = {0};
   double steps = WARM * TURN_SECONDS / theirs.wall;
   if (!(steps < STEPS_MAX)) steps = STEPS_MAX;
   if (steps < 2) steps = 2;
