@@ -194,14 +194,14 @@ static void test_text(void **state) {
     size_t size;
     r.u.control.value = bad[i];
     assert_int_equal(pmp_wire_encode_request(&r, &arena, &data, &size, &msg), PMP_EINVALID);
-    char placeholder[8] = {0};
-    memset(placeholder, 'y', strlen(bad[i]));
-    r.u.control.value = placeholder;
+    char altered[8] = {0};
+    memset(altered, 'y', strlen(bad[i]));
+    r.u.control.value = altered;
     assert_int_equal(pmp_wire_encode_request(&r, &arena, &data, &size, &msg), PMP_OK);
     char *copy = malloc(size), *at = NULL;
     memcpy(copy, data, size);
     for (size_t k = 0; k + strlen(bad[i]) <= size; k++)
-      if (memcmp(copy + k, placeholder, strlen(bad[i])) == 0) at = copy + k;
+      if (memcmp(copy + k, altered, strlen(bad[i])) == 0) at = copy + k;
     assert_non_null(at);
     memcpy(at, bad[i], strlen(bad[i]));
     assert_int_equal(pmp_wire_decode_request(copy, size, &limits, &arena, &out, &msg),
