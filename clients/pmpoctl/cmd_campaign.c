@@ -18,17 +18,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum {
-  OPT_JOBS = 256,
-  OPT_STATUS,
-  OPT_SUMMARY,
-  OPT_JSON,
-  OPT_ONLY,
-  OPT_DRY_RUN,
-  OPT_RETRY,
-  OPT_BIN
-};
-
 struct campaign_command {
   const char *file, *only, *bin;
   double jobs; /* 0: as many as there are processors for */
@@ -42,30 +31,19 @@ struct campaign_command {
 /* ---- command line ---- */
 
 static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct campaign_command *k) {
-  static const struct option options[] = {{"jobs", required_argument, NULL, OPT_JOBS},
-                                          {"status", no_argument, NULL, OPT_STATUS},
-                                          {"summary", no_argument, NULL, OPT_SUMMARY},
-                                          {"json", no_argument, NULL, OPT_JSON},
-                                          {"only", required_argument, NULL, OPT_ONLY},
-                                          {"dry-run", no_argument, NULL, OPT_DRY_RUN},
-                                          {"retry", no_argument, NULL, OPT_RETRY},
-                                          {"bin", required_argument, NULL, OPT_BIN},
-                                          {0}};
-  struct pmp_errmsg msg = {{0}};
-  int ch;
-  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
-    k->status |= ch == OPT_STATUS;
-    k->summary |= ch == OPT_SUMMARY;
-    k->json |= ch == OPT_JSON;
-    k->dry_run |= ch == OPT_DRY_RUN;
-    k->retry |= ch == OPT_RETRY;
-    if (ch == OPT_ONLY) k->only = optarg;
-    if (ch == OPT_BIN) k->bin = optarg;
-    if (ch == OPT_JOBS && (pmp_ctl_number(optarg, 1, PMP_CAMPAIGN_JOBS_MAX, &k->jobs, &msg) ||
-                           k->jobs != (double)(uint32_t)k->jobs))
-      return pmp_ctl_usage(ctl, "--jobs takes a whole number from 1 to %d", PMP_CAMPAIGN_JOBS_MAX);
-  }
-  if (ch == PMP_CTL_END) return ctl->exit_code;
+  const struct pmp_ctl_setting own[] = {
+      {"jobs", PMP_CTL_NUMBER, &k->jobs, 1, PMP_CAMPAIGN_JOBS_MAX},
+      {"only", PMP_CTL_TEXT, &k->only, 0, 0},
+      {"bin", PMP_CTL_TEXT, &k->bin, 0, 0},
+      {"status", PMP_CTL_FLAG, &k->status, 0, 0},
+      {"summary", PMP_CTL_FLAG, &k->summary, 0, 0},
+      {"json", PMP_CTL_FLAG, &k->json, 0, 0},
+      {"dry-run", PMP_CTL_FLAG, &k->dry_run, 0, 0},
+      {"retry", PMP_CTL_FLAG, &k->retry, 0, 0},
+      {0}};
+  if (pmp_ctl_settings(ctl, argc, argv, own) == PMP_CTL_END) return ctl->exit_code;
+  if (k->jobs != (double)(uint32_t)k->jobs)
+    return pmp_ctl_usage(ctl, "--jobs takes a whole number");
   if (argc - optind != 1) return pmp_ctl_usage(ctl, "takes the campaign's file");
   if (k->status + k->summary + k->dry_run > 1)
     return pmp_ctl_usage(ctl, "--status, --summary and --dry-run exclude each other");

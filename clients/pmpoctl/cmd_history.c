@@ -9,20 +9,6 @@
 #include <math.h>
 #include <string.h>
 
-enum {
-  OPT_CSV = 256,
-  OPT_JSON,
-  OPT_PNG,
-  OPT_FROM,
-  OPT_TO,
-  OPT_POINTS,
-  OPT_MEAN,
-  OPT_X,
-  OPT_LINE,
-  OPT_TITLE,
-  OPT_LOG
-};
-
 #define NAMES_MAX 64
 
 struct want {
@@ -47,59 +33,23 @@ static bool parse_axes(const char *text, struct pmp_plot *p) {
 }
 
 static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
-  static const struct option options[] = {
-      {"csv", no_argument, NULL, OPT_CSV},         {"json", no_argument, NULL, OPT_JSON},
-      {"png", required_argument, NULL, OPT_PNG},   {"from", required_argument, NULL, OPT_FROM},
-      {"to", required_argument, NULL, OPT_TO},     {"points", required_argument, NULL, OPT_POINTS},
-      {"mean", required_argument, NULL, OPT_MEAN}, {"x", required_argument, NULL, OPT_X},
-      {"line", required_argument, NULL, OPT_LINE}, {"title", required_argument, NULL, OPT_TITLE},
-      {"log", no_argument, NULL, OPT_LOG},         {0}};
-  struct pmp_errmsg msg = {{0}};
-  int ch;
-  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
-    enum pmp_err err = PMP_OK;
-    switch (ch) {
-    case OPT_CSV:
-      w->csv = true;
-      break;
-    case OPT_JSON:
-      w->json = true;
-      break;
-    case OPT_PNG:
-      w->png = optarg;
-      break;
-    case OPT_TITLE:
-      w->title = optarg;
-      break;
-    case OPT_LOG:
-      w->plot.log = true;
-      break;
-    case OPT_FROM:
-      err = pmp_ctl_number(optarg, 0, 9e15, &w->from, &msg);
-      break;
-    case OPT_TO:
-      err = pmp_ctl_number(optarg, 0, 9e15, &w->to, &msg);
-      break;
-    case OPT_POINTS:
-      err = pmp_ctl_number(optarg, 1, 1e6, &w->points, &msg);
-      break;
-    case OPT_MEAN:
-      err = pmp_ctl_number(optarg, 1, 1e4, &w->mean, &msg);
-      break;
-    case OPT_LINE:
-      err = pmp_ctl_number(optarg, -1e300, 1e300, &w->line, &msg);
-      break;
-    case OPT_X:
-      if (!parse_axes(optarg, &w->plot))
-        err = pmp_fail(&msg, PMP_EINVALID, "--x: a list of step, env, wall");
-      break;
-    default:
-      break;
-    }
-    if (err != PMP_OK) {
-      ctl->exit_code = pmp_ctl_usage(ctl, "%s", msg.text);
-      return PMP_CTL_END;
-    }
+  const char *axes = NULL;
+  const struct pmp_ctl_setting own[] = {{"csv", PMP_CTL_FLAG, &w->csv, 0, 0},
+                                        {"json", PMP_CTL_FLAG, &w->json, 0, 0},
+                                        {"log", PMP_CTL_FLAG, &w->plot.log, 0, 0},
+                                        {"png", PMP_CTL_TEXT, &w->png, 0, 0},
+                                        {"title", PMP_CTL_TEXT, &w->title, 0, 0},
+                                        {"x", PMP_CTL_TEXT, &axes, 0, 0},
+                                        {"from", PMP_CTL_NUMBER, &w->from, 0, 9e15},
+                                        {"to", PMP_CTL_NUMBER, &w->to, 0, 9e15},
+                                        {"points", PMP_CTL_NUMBER, &w->points, 1, 1e6},
+                                        {"mean", PMP_CTL_NUMBER, &w->mean, 1, 1e4},
+                                        {"line", PMP_CTL_NUMBER, &w->line, -1e300, 1e300},
+                                        {0}};
+  const int ch = pmp_ctl_settings(ctl, argc, argv, own);
+  if (ch == PMP_CTL_ARGS && axes && !parse_axes(axes, &w->plot)) {
+    ctl->exit_code = pmp_ctl_usage(ctl, "--x: a list of step, env, wall");
+    return PMP_CTL_END;
   }
   return ch;
 }

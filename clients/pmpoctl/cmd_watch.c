@@ -10,18 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-  OPT_PLAIN = 256,
-  OPT_EVERY,
-  OPT_UNTIL,
-  OPT_MEAN,
-  OPT_FOR,
-  OPT_LOST,
-  OPT_METRIC,
-  OPT_LOG,
-  OPT_FULL
-};
-
 struct want {
   struct pmp_watch watch;
   const char *until, *metric;
@@ -159,55 +147,21 @@ static int plain_run(const struct pmp_watch *w, struct pmp_feed *feed, const vol
 /* ---- command ---- */
 
 static int parse(struct pmp_ctl *ctl, int argc, char **argv, struct want *w) {
-  static const struct option options[] = {{"plain", no_argument, NULL, OPT_PLAIN},
-                                          {"every", required_argument, NULL, OPT_EVERY},
-                                          {"until", required_argument, NULL, OPT_UNTIL},
-                                          {"mean", required_argument, NULL, OPT_MEAN},
-                                          {"for", required_argument, NULL, OPT_FOR},
-                                          {"lost", required_argument, NULL, OPT_LOST},
-                                          {"metric", required_argument, NULL, OPT_METRIC},
-                                          {"log", no_argument, NULL, OPT_LOG},
-                                          {"full", no_argument, NULL, OPT_FULL},
-                                          {0}};
+  struct pmp_watch *v = &w->watch;
+  const struct pmp_ctl_setting own[] = {
+      {"plain", PMP_CTL_FLAG, &w->plain, 0, 0},
+      {"full", PMP_CTL_FLAG, &v->full, 0, 0},
+      {"log", PMP_CTL_FLAG, &v->log, 0, 0},
+      {"until", PMP_CTL_TEXT, &w->until, 0, 0},
+      {"metric", PMP_CTL_TEXT, &w->metric, 0, 0},
+      {"every", PMP_CTL_NUMBER, &v->every_s, 0.1, 86400},
+      {"mean", PMP_CTL_NUMBER, &w->mean, 1, PMP_CONDITION_MEAN_MAX},
+      {"for", PMP_CTL_NUMBER, &v->for_s, 0, 1e9},
+      {"lost", PMP_CTL_NUMBER, &v->lost_s, 1, 1e9},
+      {0}};
   struct pmp_errmsg msg;
-  int ch;
-  while ((ch = pmp_ctl_option(ctl, argc, argv, options, false)) >= 0) {
-    enum pmp_err err = PMP_OK;
-    switch (ch) {
-    case OPT_PLAIN:
-      w->plain = true;
-      break;
-    case OPT_FULL:
-      w->plain = w->watch.full = true;
-      break;
-    case OPT_LOG:
-      w->watch.log = true;
-      break;
-    case OPT_UNTIL:
-      w->until = optarg;
-      break;
-    case OPT_METRIC:
-      w->metric = optarg;
-      break;
-    case OPT_EVERY:
-      err = pmp_ctl_number(optarg, 0.1, 86400, &w->watch.every_s, &msg);
-      break;
-    case OPT_MEAN:
-      err = pmp_ctl_number(optarg, 1, PMP_CONDITION_MEAN_MAX, &w->mean, &msg);
-      break;
-    case OPT_FOR:
-      err = pmp_ctl_number(optarg, 0, 1e9, &w->watch.for_s, &msg);
-      break;
-    case OPT_LOST:
-      err = pmp_ctl_number(optarg, 1, 1e9, &w->watch.lost_s, &msg);
-      break;
-    default:
-      break;
-    }
-    if (err == PMP_OK) continue;
-    ctl->exit_code = pmp_ctl_usage(ctl, "%s", msg.text);
-    return PMP_CTL_END;
-  }
+  const int ch = pmp_ctl_settings(ctl, argc, argv, own);
+  w->plain |= v->full;
   if (ch == PMP_CTL_ARGS && w->until) {
     w->watch.conditional = true;
     if (pmp_condition_parse_text(&w->watch.condition, w->until, (uint32_t)w->mean, &msg) !=

@@ -14,7 +14,7 @@
 #define TIMEOUT_DEFAULT_S 5.0
 #define URL_DEFAULT "tcp://127.0.0.1:7447"
 
-enum { OPT_TIMEOUT = 1000, OPT_TOKEN, OPT_NAME, OPT_VERSION };
+enum { OPT_SETTING = 256, OPT_TIMEOUT = 1000, OPT_TOKEN, OPT_NAME, OPT_VERSION };
 
 static const struct option global_options[] = {{"connect", required_argument, NULL, 'C'},
                                                {"dir", required_argument, NULL, 'D'},
@@ -128,6 +128,29 @@ int pmp_ctl_option(struct pmp_ctl *ctl, int argc, char **argv, const struct opti
     }
     if (!take_global(ctl, ch)) return ch == 'h' && !ctl->help ? 'h' : PMP_CTL_END;
   }
+}
+
+int pmp_ctl_settings(struct pmp_ctl *ctl, int argc, char **argv,
+                     const struct pmp_ctl_setting *own) {
+  struct option all[PMP_CTL_OPTIONS_MAX + 1] = {{0}};
+  struct pmp_errmsg msg;
+  int ch;
+  for (int i = 0; own[i].name && i < PMP_CTL_OPTIONS_MAX; i++)
+    all[i] =
+        (struct option){.name = own[i].name,
+                        .has_arg = own[i].kind == PMP_CTL_FLAG ? no_argument : required_argument,
+                        .val = OPT_SETTING + i};
+  while ((ch = pmp_ctl_option(ctl, argc, argv, all, false)) >= 0) {
+    const struct pmp_ctl_setting *o = &own[ch - OPT_SETTING];
+    if (o->kind == PMP_CTL_FLAG) *(bool *)o->to = true;
+    if (o->kind == PMP_CTL_TEXT) *(const char **)o->to = optarg;
+    if (o->kind == PMP_CTL_NUMBER &&
+        pmp_ctl_number(optarg, o->min, o->max, o->to, &msg) != PMP_OK) {
+      ctl->exit_code = pmp_ctl_usage(ctl, "--%s: %s", o->name, msg.text);
+      return PMP_CTL_END;
+    }
+  }
+  return ch;
 }
 
 int pmp_ctl_failed(const struct pmp_ctl *ctl, enum pmp_err err, const struct pmp_errmsg *msg) {

@@ -49,6 +49,17 @@ void pmp_ctl_fini(struct pmp_ctl *ctl);
  * stop at the first argument. */
 int pmp_ctl_option(struct pmp_ctl *ctl, int argc, char **argv, const struct option *own,
                    bool in_order);
+/* A long option that sets one thing and needs no more than that. */
+enum pmp_ctl_kind { PMP_CTL_FLAG, PMP_CTL_TEXT, PMP_CTL_NUMBER };
+struct pmp_ctl_setting {
+  const char *name;
+  enum pmp_ctl_kind kind;
+  void *to;        /* bool (set to true), const char * (borrowed from argv), double */
+  double min, max; /* of a number */
+};
+/* All options of a command that has no others, `own` ending with a name NULL (at most
+ * PMP_CTL_OPTIONS_MAX). PMP_CTL_ARGS or PMP_CTL_END. */
+int pmp_ctl_settings(struct pmp_ctl *ctl, int argc, char **argv, const struct pmp_ctl_setting *own);
 /* One to stderr with the program's and command's names; returns PMP_EXIT_USAGE. */
 int pmp_ctl_usage(const struct pmp_ctl *ctl, const char *fmt, ...) PMP_PRINTF(2, 3);
 /* Says why on stderr and gives the exit code that fits the error. */

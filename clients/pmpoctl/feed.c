@@ -14,13 +14,21 @@
 #define ARENA_BYTES ((size_t)32 << 20)
 
 /* What the curve may show, best first; 'm' goes on to the next. */
-static const char *const curves[] = {"actor.eval_return",   "actor.return",
-                                     "actor.f_mean",        "learner.loss",
-                                     "learner.kl",          "learner.entropy",
-                                     "learner.std",         "learner.q_mean",
-                                     "learner.critic_loss", "learner.critic_grad_norm",
-                                     "learner.staleness",   "learner.steps_per_s",
-                                     "learner.wait_share",  "learner.debt"};
+static const char *const curves[] = {"actor.eval_return",
+                                     "actor.return",
+                                     "actor.f_mean",
+                                     "learner.loss",
+                                     "learner.kl",
+                                     "learner.entropy",
+                                     "learner.std",
+                                     "learner.q_mean",
+                                     "learner.q_std",
+                                     "learner.critic_loss",
+                                     "learner.critic_grad_norm",
+                                     "learner.staleness",
+                                     "learner.steps_per_s",
+                                     "learner.wait_share",
+                                     "learner.debt"};
 #define CURVES (sizeof curves / sizeof curves[0])
 
 /* What a run is about, best first. An evaluation is a mean over episodes already. */
@@ -115,6 +123,12 @@ static void take_actor(struct pmp_feed_actor *out, const struct pmp_actor_status
   }
 }
 
+/* "actor-2" before "actor-10". */
+static int by_name(const void *a, const void *b) {
+  return strverscmp(((const struct pmp_feed_actor *)a)->name,
+                    ((const struct pmp_feed_actor *)b)->name);
+}
+
 static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
   struct pmp_feed_view *v = &f->view;
   pthread_mutex_lock(&f->lock);
@@ -143,6 +157,7 @@ static void take_status(struct pmp_feed *f, const struct pmp_status_reply *s) {
   v->actors_total = s->actors;
   v->actors = s->actors < PMP_FEED_ACTORS ? s->actors : PMP_FEED_ACTORS;
   for (uint32_t i = 0; i < v->actors; i++) take_actor(&v->actor[i], &s->actor[i]);
+  qsort(v->actor, v->actors, sizeof v->actor[0], by_name);
   pthread_mutex_unlock(&f->lock);
 }
 

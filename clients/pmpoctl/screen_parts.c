@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define HEAD_COLUMNS 13 /* of a line's head */
-#define BAR_COLUMNS 12  /* least width of the progress bar */
+#define BAR_COLUMNS 8   /* least width of the progress bar */
 #define BAR_COLUMNS_MAX 40
 #define SAID_S 8.0
 

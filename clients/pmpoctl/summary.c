@@ -10,12 +10,14 @@
 #define BYTES PMP_UNIT_BYTES
 #define SECONDS PMP_UNIT_SECONDS
 #define SHARE PMP_UNIT_SHARE
+#define ERROR PMP_UNIT_ERROR
+#define SPAN PMP_UNIT_SPAN
 
 static const struct pmp_summary_line table[] = {
     {.head = "progress",
      .part = {{"", "run.progress", SHARE, ""},
               {" of ", "run.max_steps", COUNT, " learner steps"},
-              {"", "run.left_s", SECONDS, " left"}}},
+              {"", "run.left_s", SPAN, " left"}}},
     {.head = "environment",
      .part = {{"", "env.steps", COUNT, " steps"},
               {"", "env.steps_per_s", RATE, ""},
@@ -34,9 +36,9 @@ static const struct pmp_summary_line table[] = {
               {"", "return.episodes", COUNT, " episodes"}}},
     {.head = "evaluation",
      .part = {{"", "eval.return", REAL, ""},
-              {" +- ", "eval.stderr", REAL, ""},
+              {" +- ", "eval.stderr", ERROR, ""},
               {"at ", "eval.env_steps", COUNT, " env steps"},
-              {"", "eval.age_s", SECONDS, " ago"},
+              {"", "eval.age_s", SPAN, " ago"},
               {"best ", "eval.best", REAL, ""},
               {"", "eval.min", REAL, ""},
               {" to ", "eval.max", REAL, ""},
@@ -57,9 +59,9 @@ static const struct pmp_summary_line table[] = {
               {"temperature ", "learner.temperature", REAL, ""}}},
     {.head = "critic",
      .part = {{"Q ", "learner.q_mean", REAL, ""},
-              {"spread ", "learner.q_std", REAL, ""},
-              {"", "learner.q_min", REAL, ""},
+              {" in ", "learner.q_min", REAL, ""},
               {" to ", "learner.q_max", REAL, ""},
+              {"spread over actions ", "learner.q_std", REAL, ""},
               {"loss ", "learner.critic_loss", REAL, ""},
               {"gradient ", "learner.critic_grad_norm", REAL, ""},
               {"n-step return ", "learner.return_n", REAL, ""}}},
@@ -71,13 +73,13 @@ static const struct pmp_summary_line table[] = {
               {" and ", "learner.ess_rejected", REAL, ""},
               {" of ", "learner.rejected", REAL, ""},
               {"unlabelled ", "labels.unlabelled_share", SHARE, ""},
-              {"", "store.open_items", SOME, " rows wait for people"}}},
+              {"open for people ", "store.open_items", SOME, ""}}},
     {.head = "inserts",
      .part = {{"trained ", "limiter.achieved", REAL, ""},
               {" of ", "limiter.samples_per_insert", REAL, " times"},
               {"debt ", "limiter.debt", COUNT, " rows"},
               {"staleness ", "learner.staleness", REAL, ""},
-              {"", "ingest.held", SOME, " appends held"}}},
+              {"appends held ", "ingest.held", SOME, ""}}},
     {.head = "time",
      .part = {{"waiting for data ", "learner.wait_share", SHARE, ""},
               {"products ", "learner.product_share", SHARE, ""},
@@ -105,7 +107,7 @@ static const struct pmp_summary_line table[] = {
               {"optimiser ", "learner.optimiser_s", SECONDS, ""}},
      .aside = true},
     {.head = "process",
-     .part = {{"up ", "process.uptime_s", SECONDS, ""},
+     .part = {{"up ", "process.uptime_s", SPAN, ""},
               {"CPU ", "process.cpu_s", SECONDS, ""},
               {"peak memory ", "process.rss_peak_bytes", BYTES, ""},
               {"", "actors.active", COUNT, ""},
@@ -132,7 +134,15 @@ const char *pmp_summary_value(enum pmp_summary_unit unit, double v, char out[PMP
     return pmp_format_bytes(v, out);
   case PMP_UNIT_SECONDS:
     return pmp_format_seconds(v, out);
-  case PMP_UNIT_SHARE:
+  case PMP_UNIT_ERROR:
+    snprintf(out, PMP_FORMAT_MAX, v >= 9.95 ? "%.0f" : v >= 0.995 ? "%.1f" : "%.2g", v);
+    return out;
+  case PMP_UNIT_SPAN:
+    if (v >= 59.5) return pmp_format_seconds(round(v), out);
+    snprintf(out, PMP_FORMAT_MAX, "%.0f s", v);
+    return out;
+  case PMP_UNIT_SHARE: /* all of it is 100 % alone */
+    if (v >= 0.995 && v < 1) v = 0.99;
     snprintf(out, PMP_FORMAT_MAX, v > 0 && v < 0.095 ? "%.1f %%" : "%.0f %%", 100 * v);
     return out;
   }

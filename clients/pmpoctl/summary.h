@@ -20,7 +20,9 @@ enum pmp_summary_unit {
   PMP_UNIT_RATE,
   PMP_UNIT_BYTES,
   PMP_UNIT_SECONDS,
-  PMP_UNIT_SHARE /* "12 %" of 0.12 */
+  PMP_UNIT_SHARE, /* "12 %" of 0.12 */
+  PMP_UNIT_ERROR, /* a real of which two digits say enough */
+  PMP_UNIT_SPAN   /* seconds, whole ones */
 };
 
 /* A number that is there is printed with the words around it; parts are joined by commas, but for

@@ -1,19 +1,8 @@
 #!/usr/bin/env bash
 # A tiny campaign through the real daemon and actors: killed in the middle, with its children killed, stopped and gone on with, it
 # leaves the same ledger as one that nothing happened to, every mark once. And what is refused, and what fails.
-set -u
-work=$(mktemp -d) || exit 1
-running='' bad=0
-finish() {
-  [ -z "$running" ] || kill -KILL "$running" 2>/dev/null
-  wait
-  rm -rf "$work"
-}
-trap finish EXIT
-no() {
-  echo "FAILED: $*" >&2
-  bad=1
-}
+# shellcheck source=tests/support/run.sh
+. "$PMP_SOURCE/tests/support/run.sh"
 campaign() { "$PMP_BIN/pmpoctl" campaign "$work/$1.yaml" --dir "$work/$2" "${@:3}"; }
 # expect CODE WORD FILE DIR OPTION...: exit code and a word of what it says; all of it in $work/out.
 expect() {
@@ -68,16 +57,16 @@ lines() {
 children() { ps -o pid= --ppid "$1"; }
 start() {
   "$PMP_BIN/pmpoctl" campaign "$work/tiny.yaml" --dir "$work/hard" --jobs 2 >>"$work/hard.log" 2>&1 &
-  running=$!
+  aside=$!
 }
 
 # kill -9 of pmpoctl: its children go with it.
 start
 lines "$work/hard/ledger.csv" 2
-mapfile -t before < <(children "$running")
-kill -KILL "$running"
-wait "$running" 2>/dev/null
-running=''
+mapfile -t before < <(children "$aside")
+kill -KILL "$aside"
+wait "$aside" 2>/dev/null
+aside=''
 until=$((SECONDS + 60))
 for pid in "${before[@]}"; do
   while kill -0 "$pid" 2>/dev/null; do
@@ -89,14 +78,14 @@ printf 'tiny,cartpole_balance,base,1,20' >>"$work/hard/ledger.csv" # and the pow
 # kill -9 of a child: the run begins again where it was.
 start
 lines "$work/hard/ledger.csv" 4
-kill -KILL "$(children "$running" | head -n 1)" 2>/dev/null
+kill -KILL "$(children "$aside" | head -n 1)" 2>/dev/null
 lines "$work/hard/ledger.csv" 5
 # Ctrl-C.
 expect 1 'another pmpoctl' tiny hard
-kill -INT "$running"
-wait "$running"
+kill -INT "$aside"
+wait "$aside"
 code=$?
-running=''
+aside=''
 [ "$code" -eq 130 ] || [ "$code" -eq 0 ] || no "stopped with exit code $code: $(tail -n 3 "$work/hard.log")"
 expect 0 '2 of 2 runs done' tiny hard --jobs 2
 grep -q 'torn last line' "$work/hard.log" || no "the torn line was not noticed: $(cat "$work/hard.log")"

@@ -1,36 +1,11 @@
 #!/usr/bin/env bash
 # pmpoctl against a real daemon that learns a bandit: every command, its exit code, and what it leaves.
-set -u
-work=$(mktemp -d) || exit 1
-daemon='' actor='' bad=0
-finish() {
-  for pid in $actor $daemon; do kill -TERM "$pid" 2>/dev/null; done
-  wait
-  rm -rf "$work"
-}
-trap finish EXIT
+# shellcheck source=tests/support/run.sh
+. "$PMP_SOURCE/tests/support/run.sh"
 
-no() {
-  echo "FAILED: $*" >&2
-  bad=1
-}
-ctl() { "$PMP_BIN/pmpoctl" --dir "$work/run" --timeout 20 "$@"; }
-# expect CODE ARGUMENT...: runs pmpoctl, output in $work/out and $work/err.
-expect() {
-  local want=$1 code
-  shift
-  ctl "$@" >"$work/out" 2>"$work/err"
-  code=$?
-  [ "$code" -eq "$want" ] || no "pmpoctl $*: exit code $code, not $want: $(cat "$work/err")"
-}
-has() { grep -q -- "$1" "$work/${2:-out}" || no "no '$1' in: $(head -c 300 "$work/${2:-out}")"; }
 is_json() { python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$work/out" || no "not JSON: $(head -c 200 "$work/out")"; }
 
-start_daemon() {
-  "$PMP_BIN/pmpod" -c "$PMP_SOURCE/examples/bandit/sphere.yaml" -d "$work/run" -s learner.metrics_ms=50 \
-    -s run.max_steps=0 -s listen.desk=tcp://127.0.0.1:0 -s listen.data=tcp://127.0.0.1:0 2>"$work/pmpod.log" &
-  daemon=$!
-}
+start_daemon() { serve -c "$PMP_SOURCE/examples/bandit/sphere.yaml" -s learner.metrics_ms=50 -s run.max_steps=0; }
 
 # without a daemon
 expect 2
@@ -50,7 +25,7 @@ has 'usage: pmpoctl watch'
 start_daemon
 expect 0 wait state '!=' loading
 "$PMP_BIN/pmpo-actor" bandit --connect "$(ctl status desk_url)" --quiet --report-every 40 2>"$work/actor.log" &
-actor=$!
+aside=$!
 
 expect 0 wait learner.steps '>=' 200 --timeout 60
 expect 0 wait actor.f_mean '>=' 0 --mean 2 --timeout 20
@@ -189,8 +164,8 @@ watch=$!
 ctl wait state = paused --timeout 60 >/dev/null 2>&1 &
 waiting=$!
 sleep 1
-kill -TERM "$actor" && wait "$actor"
-actor=''
+kill -TERM "$aside" && wait "$aside"
+aside=''
 kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null
 for _ in $(seq 100); do

@@ -1,44 +1,19 @@
 #!/usr/bin/env bash
 # pmpoctl import against real daemons: what it says, its exit codes, and what holds it back.
-set -u
-work=$(mktemp -d) || exit 1
-daemon='' bad=0
-finish() {
-  [ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
-  wait
-  rm -rf "$work"
-}
-trap finish EXIT
+# shellcheck source=tests/support/run.sh
+. "$PMP_SOURCE/tests/support/run.sh"
 
-no() {
-  echo "FAILED: $*" >&2
-  bad=1
-}
-ctl() { "$PMP_BIN/pmpoctl" --dir "$work/run" --timeout 20 "$@"; }
-# For `aside ... &`: the process is pmpoctl itself, to be signalled.
-aside() { exec "$PMP_BIN/pmpoctl" --dir "$work/run" --timeout 20 "$@"; }
-# expect CODE ARGUMENT...: runs pmpoctl, output in $work/out and $work/err.
-expect() {
-  local want=$1 code
-  shift
-  ctl "$@" >"$work/out" 2>"$work/err" </dev/null
-  code=$?
-  [ "$code" -eq "$want" ] || no "pmpoctl $*: exit code $code, not $want: $(cat "$work/out" "$work/err")"
-}
-has() { grep -qF -- "$1" "$work/${2:-out}" || no "no '$1' in: $(head -c 400 "$work/${2:-out}")"; }
+# For `interruptible ... &`: the process is pmpoctl itself, to be signalled.
+interruptible() { exec "$PMP_BIN/pmpoctl" --dir "$work/run" --timeout 20 "$@"; }
 # start DAEMON-OPTION...: a fresh run: one condition, one number as outcome.
 start() {
   rm -rf "$work/run"
-  "$PMP_BIN/pmpod" -d "$work/run" -s 'spec.observation=[1]' -s spec.action_dim=1 -s 'policy.hidden=[8]' -s learner.min_size=64 \
-    -s learner.batch=16 -s limits.chunk_rows=64 -s learner.capacity=4096 -s listen.desk=tcp://127.0.0.1:0 \
-    -s listen.data=tcp://127.0.0.1:0 "$@" 2>"$work/pmpod.log" &
-  daemon=$!
+  narrow "$@"
   ctl wait state '!=' loading --every 0.05 >/dev/null || no "no daemon: $(cat "$work/pmpod.log")"
 }
-stop() {
-  ctl stop >/dev/null
-  wait "$daemon" || no "the daemon ended with status $?: $(tail -n 3 "$work/pmpod.log")"
-  daemon=''
+narrow() {
+  serve -s 'spec.observation=[1]' -s spec.action_dim=1 -s 'policy.hidden=[8]' -s learner.min_size=64 -s learner.batch=16 \
+    -s limits.chunk_rows=64 -s learner.capacity=4096 "$@"
 }
 rows() { ctl status store.rows; }
 number() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/out" "$1"; }
@@ -101,7 +76,7 @@ expect 0 wait learner.steps '>=' 1 --timeout 20
 
 # interrupted: what is there stays, and the same command goes on
 expect 0 pause
-aside import "$work/many.jsonl" >"$work/out" 2>"$work/err" &
+interruptible import "$work/many.jsonl" >"$work/out" 2>"$work/err" &
 pid=$!
 for _ in $(seq 500); do
   [ "$(rows)" -gt 1075 ] && break
@@ -128,10 +103,7 @@ expect 1 import -q "$work/many.jsonl"
 has 'the run is over (' err
 [ "$(rows)" -lt 6000 ] || no "the limiter held nothing back"
 stop
-"$PMP_BIN/pmpod" -d "$work/run" -s 'spec.observation=[1]' -s spec.action_dim=1 -s 'policy.hidden=[8]' -s learner.min_size=64 \
-  -s learner.batch=16 -s limits.chunk_rows=48 -s learner.capacity=4096 -s learner.tolerance=unlimited -s listen.desk=tcp://127.0.0.1:0 \
-  -s listen.data=tcp://127.0.0.1:0 2>"$work/pmpod.log" &
-daemon=$!
+narrow -s limits.chunk_rows=48 -s learner.tolerance=unlimited
 expect 0 import --json "$work/many.jsonl"
 [ "$(number already)" -gt 0 ] && [ $(($(number already) + $(number new))) -eq 6000 ] || no "it did not go on: $(cat "$work/out")"
 [ "$(rows)" -eq 6000 ] || no "$(rows) rows, not 6000"
@@ -140,7 +112,7 @@ stop
 # rows that wait for people are bounded
 start -s label.judge=people -s limits.open_items=100 -s learner.tolerance=unlimited
 sed 's/, "verdict": [-1]*//' "$work/some.jsonl" >"$work/open.jsonl"
-aside import -q --json "$work/open.jsonl" >"$work/out" 2>"$work/err" &
+interruptible import -q --json "$work/open.jsonl" >"$work/out" 2>"$work/err" &
 pid=$!
 ctl wait store.open_items '>=' 64 --every 0.05 --timeout 20 >/dev/null || no "no row waits for people"
 ctl wait ingest.open_items_busy '>=' 1 --every 0.05 --timeout 20 >/dev/null || no "open items are not bounded"
@@ -161,7 +133,7 @@ stop
 # a daemon that is gone for good
 start -s learner.tolerance=unlimited
 expect 0 pause
-aside import -q --lost 1 "$work/many.jsonl" >"$work/out" 2>"$work/err" &
+interruptible import -q --lost 1 "$work/many.jsonl" >"$work/out" 2>"$work/err" &
 pid=$!
 for _ in $(seq 500); do
   [ "$(rows)" -gt 0 ] && break

@@ -1,34 +1,20 @@
 #!/usr/bin/env bash
 # The offline example as docs/offline.md tells it: data, import, training, export, and a policy that does better than the data.
-set -u
-work=$(mktemp -d) || exit 1
-daemon=''
-finish() {
-  [ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
-  wait
-  rm -rf "$work"
-}
-trap finish EXIT
+# shellcheck source=tests/support/run.sh
+. "$PMP_SOURCE/tests/support/run.sh"
 no() {
   echo "FAILED: $*; $(tail -n 3 "$work/pmpod.log" 2>/dev/null)" >&2
   exit 1
 }
-ctl() { "$PMP_BIN/pmpoctl" --dir "$work/run" --timeout 20 "$@"; }
 here=$PMP_SOURCE/examples/offline
 
-start() {
-  "$PMP_BIN/pmpod" --config "$here/offline.yaml" --dir "$work/run" --set listen.desk=tcp://127.0.0.1:0 \
-    --set listen.data=tcp://127.0.0.1:0 "$@" 2>>"$work/pmpod.log" &
-  daemon=$!
-}
+start() { serve --config "$here/offline.yaml" "$@"; }
 # A policy of this step accepts at least this share.
 good() {
   ctl wait state = finished --timeout 240 --every 0.1 >/dev/null || no "the run did not finish"
   ctl export --which policy "$work/policy.safetensors" >/dev/null || no "no export"
   python3 "$here/check.py" "$work/policy.safetensors" "$1" >"$work/table" || no "share of accepted: $(cat "$work/table")"
-  ctl stop >/dev/null
-  wait "$daemon" || no "the daemon ended with status $?"
-  daemon=''
+  stop
 }
 
 python3 "$here/make_data.py" >"$work/data.jsonl" || no "no data"
@@ -45,7 +31,6 @@ start --set objective.name=bc --set run.max_steps=2000
 ctl import --quiet "$work/data.jsonl" >/dev/null || no "not imported"
 ctl wait state = finished --timeout 240 --every 0.1 >/dev/null || no "the run did not finish"
 ctl refresh >/dev/null || no "no refresh"
-ctl stop >/dev/null
-wait "$daemon" || no "the daemon ended with status $?"
+stop
 start --set objective.kl=exact
 good 0.6

@@ -48,8 +48,42 @@ static void lines_say_what_is_there(void **state) {
                            "  return       mean of 3: 12.50\n"
                            "  loss         accepted -0.5000\n"
                            "  labels       accepted 1.2 %\n"
-                           "  inserts      2 appends held\n"
+                           "  inserts      appends held 2\n"
                            "  time         waiting for data 0 %\n");
+}
+
+static void value_is(enum pmp_summary_unit unit, double v, const char *text) {
+  char out[PMP_FORMAT_MAX];
+  assert_string_equal(pmp_summary_value(unit, v, out), text);
+}
+
+static void values_say_no_more_than_they_know(void **state) {
+  (void)state;
+  value_is(PMP_UNIT_SHARE, 1, "100 %");
+  value_is(PMP_UNIT_SHARE, 0.998, "99 %"); /* not done yet */
+  value_is(PMP_UNIT_SHARE, 0.994, "99 %");
+  value_is(PMP_UNIT_SHARE, 0.0123, "1.2 %");
+  value_is(PMP_UNIT_ERROR, 0.06221, "0.062");
+  value_is(PMP_UNIT_ERROR, 3.94, "3.9");
+  value_is(PMP_UNIT_ERROR, 9.96, "10");
+  value_is(PMP_UNIT_ERROR, 123.4, "123");
+  value_is(PMP_UNIT_ERROR, 0, "0");
+  value_is(PMP_UNIT_SPAN, 0.175, "0 s");
+  value_is(PMP_UNIT_SPAN, 59.4, "59 s");
+  value_is(PMP_UNIT_SPAN, 59.6, "1 min 00 s");
+}
+
+static void the_range_of_q_stands_with_its_mean(void **state) {
+  (void)state;
+  char out[256];
+  const struct given given[] = {{"learner.q_mean", 63.3},
+                                {"learner.q_std", 0.7794},
+                                {"learner.q_min", 19.85},
+                                {"learner.q_max", 95.48},
+                                {NULL, 0}};
+  print(given, out, sizeof out);
+  assert_string_equal(out,
+                      "  critic       Q 63.30 in 19.85 to 95.48, spread over actions 0.7794\n");
 }
 
 static void nothing_is_no_line(void **state) {
@@ -89,8 +123,11 @@ static void names_and_heads_fit(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lines_say_what_is_there), cmocka_unit_test(nothing_is_no_line),
-      cmocka_unit_test(a_joined_part_stands_alone_too), cmocka_unit_test(names_and_heads_fit)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(lines_say_what_is_there),
+                                     cmocka_unit_test(values_say_no_more_than_they_know),
+                                     cmocka_unit_test(the_range_of_q_stands_with_its_mean),
+                                     cmocka_unit_test(nothing_is_no_line),
+                                     cmocka_unit_test(a_joined_part_stands_alone_too),
+                                     cmocka_unit_test(names_and_heads_fit)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
