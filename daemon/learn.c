@@ -189,6 +189,9 @@ static const struct {
     M(critic_loss, "critic_loss"),
     M(critic_grad_norm, "critic_grad_norm"),
     M(q_mean, "q_mean"),
+    M(q_std, "q_std"),
+    M(q_min, "q_min"),
+    M(q_max, "q_max"),
     M(staleness, "staleness"),
     M(return_n, "return_n"),
 #undef M
@@ -256,6 +259,14 @@ static void emit_metrics(struct pmp_learn *l, bool force) {
   add_point(o, l, "steps_per_s", rate);
   add_point(o, l, "wait_share", l->shown.pace.wait_share); /* written by this thread alone */
   add_point(o, l, "product_share", l->shown.pace.product_share);
+  if (l->reward) {
+    struct pmp_reward_stats r;
+    pmp_reward_stats(l->reward, &r);
+    add_point(o, l, "reward_loss", r.loss);
+    add_point(o, l, "reward_accuracy", r.accuracy);
+    add_point(o, l, "reward_accepted", (double)r.accepted);
+    add_point(o, l, "reward_rejected", (double)r.rejected);
+  }
   struct pmp_limiter_state lim;
   pmp_limiter_get(l->config.limiter, &lim);
   add_point(o, l, "debt", lim.d);
@@ -279,6 +290,7 @@ void pmp_learn_mark_complete(struct pmp_learn *l) {
 
 static bool may_step(struct pmp_learn *l) {
   if (l->paused || l->starved || atomic_load(&l->complete)) return false;
+  if (l->reward && !pmp_learn_reward_ready(l, NULL, 0)) return false;
   return pmp_limiter_may_step(l->config.limiter);
 }
 
@@ -299,6 +311,7 @@ static void one_step(struct pmp_learn *l) {
   struct pmp_step_metrics m;
   struct pmp_errmsg msg = {{0}};
   bool refreshed = false;
+  if (l->reward) pmp_learn_reward_fit(l);
   const enum pmp_err err = pmp_trainer_step(l->trainer, &m, &refreshed, &msg);
   if (err == PMP_EBUSY) { /* fewer rows than a batch: more must come */
     l->starved = true;
@@ -452,7 +465,16 @@ static void show_state(struct pmp_learn *l, bool stepping) {
     struct pmp_limiter_state lim;
     pmp_limiter_get(l->config.limiter, &lim);
     char text[160];
-    if (lim.trainable < l->config.limiter->need) {
+    const bool people = l->config.config->label.judge == PMP_JUDGE_PEOPLE;
+    if (l->reward && !pmp_learn_reward_ready(l, text, sizeof text)) {
+      /* text says it */
+    } else if (people && lim.trainable < l->config.limiter->need) {
+      snprintf(text, sizeof text, "waiting for people: %llu judged rows of %llu",
+               (unsigned long long)lim.trainable, (unsigned long long)l->config.limiter->need);
+    } else if (people) {
+      snprintf(text, sizeof text,
+               "waiting for people: trained on all that learner.samples_per_verdict allows");
+    } else if (lim.trainable < l->config.limiter->need) {
       snprintf(text, sizeof text, "waiting for data: %llu trainable rows of %llu",
                (unsigned long long)lim.trainable, (unsigned long long)l->config.limiter->need);
     } else {
@@ -567,6 +589,10 @@ enum pmp_err pmp_learn_start(struct pmp_learn **out, const struct pmp_learn_conf
   if (err != PMP_OK) goto fail;
   l->policy = pmp_trainer_policy(l->trainer);
   pmp_trainer_compute(l->trainer)->timed = true;
+  if (config->config->reward.source == PMP_REWARD_PEOPLE) {
+    err = pmp_learn_reward_open(l, msg);
+    if (err != PMP_OK) goto fail;
+  }
   if (pthread_create(&l->thread, NULL, learn_main, l) != 0) {
     err = pmp_fail(msg, PMP_ENOMEM, "cannot start the learner's thread");
     goto fail;
@@ -639,6 +665,7 @@ void pmp_learn_close(struct pmp_learn *l) {
   pmp_ring_fini(&l->in);
   pmp_ring_fini(&l->out);
   pmp_trainer_close(l->trainer);
+  pmp_reward_close(l->reward);
   free(l->kept);
   pmp_arena_fini(&l->arena);
   pthread_mutex_destroy(&l->lock);

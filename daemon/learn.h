@@ -26,7 +26,8 @@ struct pmp_job {
   uint64_t id, commit; /* of the chunk */
   uint32_t reserved;   /* trainable rows admitted */
   uint32_t env_steps;
-  void *owner; /* ingest's */
+  uint32_t items; /* ingest's: that people may judge */
+  void *owner;    /* ingest's */
 };
 
 enum pmp_learn_kind {

@@ -1,6 +1,7 @@
 /* Entries: chunks, verdicts and settings, as the loop hands them over and as the store gives them
  * back. Both ways end in the same functions, so that a refilled ring is the ring that was. */
 #include "daemon/learn_internal.h"
+#include "daemon/stored.h"
 #include "proto/wire.h"
 
 #include <math.h>
@@ -90,6 +91,8 @@ static enum pmp_err apply_labels(struct pmp_learn *l, const struct pmp_chunk *ch
   PMP_TRY(pmp_rows_from_chunk(l->config.spec, chunk, &l->arena, &all));
   all.chunk = id;
   all.commit = commit;
+  if (l->reward) return pmp_learn_reward_judged(l, &all, label, labels, msg);
+  if (l->config.spec->shape == PMP_SHAPE_TRAJECTORIES) return PMP_OK; /* a critic judges */
   all.ref_version = NULL; /* people's verdicts do not grow stale */
   const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
   uint32_t open = 0;
@@ -154,23 +157,11 @@ static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const ch
   return pmp_trainer_live_set(l->trainer, &live, msg);
 }
 
-static struct pmp_wire_limits stored_limits(void) {
-  /* What is in the store was accepted once, perhaps under other limits. */
-  struct pmp_wire_limits w = pmp_wire_limits_default();
-  w.message_bytes = (size_t)1 << 31;
-  w.chunk_rows = UINT32_MAX;
-  w.tensor_elements = UINT64_MAX >> 8;
-  return w;
-}
-
 static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t bytes,
                                   struct pmp_chunk *chunk, struct pmp_errmsg *msg) {
   const size_t row = pmp_rows_scratch(l->config.spec, 1);
   const size_t rows = bytes / (l->config.spec->action.dim * sizeof(float)) + 1; /* at most */
-  struct pmp_wire_limits limits = stored_limits();
-  limits.arena_bytes = 4 * bytes + 65536;
-  PMP_TRY(arena_for(l, limits.arena_bytes + rows * row + 65536));
-  return pmp_wire_decode_chunk(data, bytes, l->config.spec, &limits, &l->arena, chunk, msg);
+  return pmp_stored_decode(l->config.spec, data, bytes, rows * row + 65536, &l->arena, chunk, msg);
 }
 
 enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg) {

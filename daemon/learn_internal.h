@@ -4,11 +4,12 @@
 
 #include "daemon/learn.h"
 #include "daemon/rows.h"
+#include "learner/reward/reward.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PMP_STEP_NUMBERS 26
+#define PMP_STEP_NUMBERS 29
 
 #define PMP_JUMPS_MAX 64
 
@@ -44,6 +45,8 @@ struct pmp_learn {
   int64_t run_ns, wait_ns, ran_ns; /* as in the status; ran_ns: clock up to which they count */
   uint64_t rows;                   /* taken in by this process */
   struct pmp_pace pace;
+  struct pmp_reward *reward; /* owned; NULL: rows bring their rewards */
+  uint64_t reward_owed;      /* steps of its fit that verdicts have paid for */
   uint64_t window_steps, save_step;
   double sum[PMP_STEP_NUMBERS];
   uint64_t sum_n[PMP_STEP_NUMBERS];
@@ -77,6 +80,19 @@ void pmp_learn_count_trainable(struct pmp_learn *l);
 /* Whether the trainer's steps are all that run.max_steps allows. */
 void pmp_learn_mark_complete(struct pmp_learn *l);
 bool pmp_learn_ending(struct pmp_learn *l);
+
+/* learn_reward.c: rewards from people's verdicts on clips. */
+PMP_MUST_CHECK enum pmp_err pmp_learn_reward_open(struct pmp_learn *l, struct pmp_errmsg *msg);
+/* Verdicts' labels of a chunk of trajectories: each run of neighbouring rows with one label is a
+ * clip. */
+PMP_MUST_CHECK enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l,
+                                                    const struct pmp_replay_rows *rows,
+                                                    const struct pmp_store_label *label,
+                                                    uint32_t labels, struct pmp_errmsg *msg);
+/* Does what is owed of the fit; a little before each step. */
+void pmp_learn_reward_fit(struct pmp_learn *l);
+/* Enough verdicts of both kinds for the learner to go on? text: what is missing. */
+bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size);
 
 /* learn_save.c */
 PMP_MUST_CHECK enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg);

@@ -280,6 +280,18 @@ static enum pmp_err load_checkpoint(struct pmp_learn *l, struct context *c, bool
   return PMP_OK;
 }
 
+/* Verdicts from before the ring's window: the reward remembers further back than the ring. */
+static enum pmp_err on_verdict(void *ctx, const struct pmp_entry *e, struct pmp_errmsg *msg) {
+  return e->kind == PMP_ENTRY_VERDICT ? on_entry(ctx, e, msg) : PMP_OK;
+}
+
+static enum pmp_err fill_reward(struct pmp_learn *l, struct pmp_reader *reader, uint64_t before,
+                                struct pmp_errmsg *msg) {
+  struct fill f = {.l = l, .filling = true};
+  if (!l->reward || before <= 1) return PMP_OK;
+  return pmp_reader_entries(reader, 1, before - 1, on_verdict, &f, msg);
+}
+
 static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool resumed,
                               struct pmp_errmsg *msg) {
   struct pmp_reader *reader = NULL;
@@ -295,7 +307,9 @@ static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool
                      c->commit, l->config.last_commit);
       goto out;
     }
-    err = pmp_reader_entries(reader, c->first_commit, c->commit, on_entry, &f, msg);
+    err = fill_reward(l, reader, c->first_commit, msg);
+    if (err == PMP_OK)
+      err = pmp_reader_entries(reader, c->first_commit, c->commit, on_entry, &f, msg);
     if (err != PMP_OK) goto out;
     pmp_learn_count_trainable(l);
     if (l->config.config->run.lockstep)
@@ -303,6 +317,7 @@ static enum pmp_err fill_ring(struct pmp_learn *l, const struct context *c, bool
     from = c->commit + 1;
   } else if (!l->config.config->run.lockstep) {
     err = pmp_reader_window(reader, l->config.config->learner.capacity, &from, msg);
+    if (err == PMP_OK) err = fill_reward(l, reader, from, msg);
   }
   if (err != PMP_OK) goto out;
   f.filling = false;

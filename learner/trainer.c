@@ -355,6 +355,14 @@ void pmp_trainer_set_reduce(struct pmp_trainer *t,
   t->reduce_ctx = ctx;
 }
 
+void pmp_trainer_set_reward(struct pmp_trainer *t,
+                            enum pmp_err (*reward)(void *ctx, size_t n, const float *obs,
+                                                   const float *act, float *out),
+                            void *ctx) {
+  t->reward = reward;
+  t->reward_ctx = ctx;
+}
+
 void pmp_trainer_live_get(const struct pmp_trainer *t, struct pmp_trainer_live *live) {
   const struct pmp_trainer_config *c = &t->config;
   *live = (struct pmp_trainer_live){.lr = c->policy_optim.lr,

@@ -79,6 +79,9 @@ struct pmp_step_metrics {
   double informative; /* 1 when the batch had something that the objective learns from (a pair, an
                          evaluation, a verdict that alpha reads), else 0 */
   double grad_norm, critic_loss, critic_grad_norm, q_mean, staleness, return_n;
+  /* Judge critic, of the values that the verdicts rest on: the spread over a condition's actions,
+   * sqrt(mean_x var_a Q(x, a)), and the least and the greatest of the batch. */
+  double q_std, q_min, q_max;
   bool skipped_rejected, skipped_step; /* the guard's doing */
   bool improved;                       /* the closed form moved the policy in this step */
   bool guard_pause; /* guard "pause" fired: the step was not made, the run should pause */
@@ -141,6 +144,14 @@ void pmp_trainer_refresh(struct pmp_trainer *t);
 /* Several learners: called with each gradient before the optimiser. NULL (default): identity. */
 void pmp_trainer_set_reduce(struct pmp_trainer *t,
                             void (*reduce)(void *ctx, float *buffer, size_t n), void *ctx);
+
+/* Rewards learned from people in place of the actors': called in each step with the batch's n
+ * observations (n x obs) and actions as the environment gets them (n x act); out (n) becomes the
+ * rewards. Needs n-step returns of one step. NULL (default): the rewards that rows brought. */
+void pmp_trainer_set_reward(struct pmp_trainer *t,
+                            enum pmp_err (*reward)(void *ctx, size_t n, const float *obs,
+                                                   const float *act, float *out),
+                            void *ctx);
 
 /* Fingerprint of what bit-equality depends on: processor model, thread count, library versions,
  * hash of fixed products in the run's shapes and of exp and tanh. Hex. */

@@ -25,11 +25,12 @@ static enum pmp_err learn_critic(struct pmp_trainer *t, struct pmp_trainer_work 
                           &t->counters.action_rng, action));
   pmp_dist_action(dist, b * per, action, action);
   pmp_trainer_lap(t, w, &t->times.reference);
+  pmp_dist_action(dist, b, batch->act, batch->act);
+  if (t->reward != NULL) PMP_TRY(t->reward(t->reward_ctx, b, batch->obs, batch->act, batch->ret));
   PMP_TRY(pmp_critic_target(&t->critic, &t->compute, t->buffer[PMP_BUFFER_TARGET], b, per,
                             w->seen + w->b * c->policy.obs, action, batch->ret, batch->disc,
                             &t->arena, target));
   pmp_trainer_lap(t, w, &t->times.target);
-  pmp_dist_action(dist, b, batch->act, batch->act);
   memset(t->critic_grad, 0, t->floats[PMP_BUFFER_CRITIC] * sizeof(float));
   PMP_TRY(pmp_critic_loss(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, w->seen,
                           batch->act, target, &t->arena, t->critic_grad, &m->critic_loss,
@@ -132,9 +133,29 @@ static enum pmp_err baseline_of(struct pmp_trainer *t, struct pmp_trainer_work *
   return PMP_OK;
 }
 
+static void describe_values(size_t b, size_t per, const float *value, struct pmp_step_metrics *m) {
+  double variance = 0.0, least = (double)value[0], greatest = least;
+  for (size_t x = 0; x < b; x++) {
+    const float *v = value + x * per;
+    double mean = 0.0, squares = 0.0;
+    for (size_t j = 0; j < per; j++) mean += (double)v[j] / (double)per;
+    for (size_t j = 0; j < per; j++) {
+      const double off = (double)v[j] - mean;
+      squares += off * off;
+      least = fmin(least, (double)v[j]);
+      greatest = fmax(greatest, (double)v[j]);
+    }
+    variance += squares / (double)per;
+  }
+  m->q_std = sqrt(variance / (double)b);
+  m->q_min = least;
+  m->q_max = greatest;
+}
+
 /* Outcomes of the reference at the batch's conditions, judged by the critic as it is before this
  * step's update. */
-static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_work *w) {
+static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_work *w,
+                                    struct pmp_step_metrics *m) {
   const struct pmp_trainer_config *c = &t->config;
   const struct pmp_dist *dist = &c->policy.dist;
   const bool by_value = c->label_rule == PMP_LABEL_VALUE;
@@ -154,6 +175,7 @@ static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_wo
   if (by_value) PMP_TRY(baseline_of(t, w, baseline));
   PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, c->label_k_rejected, value, baseline,
                            w->verdict));
+  describe_values(b, per, value, m);
   PMP_TRY(widen(t, n, value, &w->f));
   if (w->b == b) return PMP_OK;
   uint32_t *x_of_y = pmp_arena_array(&t->arena, n, sizeof *x_of_y);
@@ -249,7 +271,7 @@ static void count_verdicts(struct pmp_trainer *t, const struct pmp_trainer_work 
 
 enum pmp_err pmp_trainer_judge(struct pmp_trainer *t, struct pmp_trainer_work *w,
                                struct pmp_step_metrics *m) {
-  PMP_TRY(pmp_trainer_has_critic(&t->config) ? judge_by_critic(t, w) : judge_by_rows(t, w));
+  PMP_TRY(pmp_trainer_has_critic(&t->config) ? judge_by_critic(t, w, m) : judge_by_rows(t, w));
   PMP_TRY(price(t, w));
   count_verdicts(t, w, m);
   return PMP_OK;

@@ -51,6 +51,8 @@ struct pmp_trainer {
   struct pmp_trainer_times times;
   void (*reduce)(void *ctx, float *buffer, size_t n);
   void *reduce_ctx;
+  enum pmp_err (*reward)(void *ctx, size_t n, const float *obs, const float *act, float *out);
+  void *reward_ctx;
   char fingerprint[65]; /* empty until asked for */
 };
 

@@ -153,15 +153,16 @@ static enum pmp_err apply_gradients(struct pmp_trainer *t, struct pmp_trainer_wo
   if (!exact) PMP_TRY(pmp_adam_measure(&policy_optim, pi, t->pi_grad, &norm));
   if (exact) PMP_TRY(pmp_trainer_collect(t, w, m));
   if (critic > 0) {
-    pmp_adam_apply(&t->critic_adam, &critic_optim, t->buffer[PMP_BUFFER_CRITIC], t->critic_grad,
-                   critic_norm);
+    pmp_adam_apply_by(t->config.threads, &t->critic_adam, &critic_optim,
+                      t->buffer[PMP_BUFFER_CRITIC], t->critic_grad, critic_norm);
     m->critic_grad_norm = critic_norm;
   }
   if (exact) return PMP_OK;
   if (dual > 0)
     pmp_adam_apply(&t->dual_adam, &t->config.dual_optim, t->buffer[PMP_BUFFER_DUAL], t->dual_grad,
                    dual_norm);
-  pmp_adam_apply(&t->pi_adam, &policy_optim, t->buffer[PMP_BUFFER_PI], t->pi_grad, norm);
+  pmp_adam_apply_by(t->config.threads, &t->pi_adam, &policy_optim, t->buffer[PMP_BUFFER_PI],
+                    t->pi_grad, norm);
   m->grad_norm = norm;
   return PMP_OK;
 }
@@ -207,7 +208,10 @@ static void metrics_clear(struct pmp_step_metrics *m) {
                                  .critic_grad_norm = NAN,
                                  .q_mean = NAN,
                                  .staleness = NAN,
-                                 .return_n = NAN};
+                                 .return_n = NAN,
+                                 .q_std = NAN,
+                                 .q_min = NAN,
+                                 .q_max = NAN};
 }
 
 enum pmp_err pmp_trainer_step(struct pmp_trainer *t, struct pmp_step_metrics *m, bool *refreshed,

@@ -14,7 +14,7 @@
 /* f travels as float32; what is larger is as bad as this. */
 #define VALUE_MAX 1e30
 
-enum { DIM_MAX = 4096, STATE_VERSION = 1, PURPOSE_ACTIONS = 2 };
+enum { REPORTED_MAX = 8, DIM_MAX = 4096, STATE_VERSION = 1, PURPOSE_ACTIONS = 2 };
 
 /* What a killed actor goes on from. */
 struct state {
@@ -31,6 +31,7 @@ struct bandit {
   const char *function_name;
   uint32_t dim, samples, groups;
   uint64_t max_evaluations, report_every;
+  bool unjudged; /* no function: people say what is good */
   const struct pmp_function *function;
   struct pmp_actor_session session;
   struct pmp_rows rows;
@@ -51,6 +52,8 @@ static enum pmp_err parse(struct bandit *b, int argc, char **argv, bool *done,
        "stop after so many", NULL},
       {"report-every", PMP_OPT_U64, &b->report_every, 0, 9007199254740992.0, "N",
        "evaluations between reports of f_mean and f_best (400; 0: none)", NULL},
+      {"unjudged", PMP_OPT_FLAG, &b->unjudged, 0, 0, NULL,
+       "no function: send bare outcomes for people to judge; reports y_mean_0, ...", NULL},
   };
   b->samples = 4;
   b->groups = 1;
@@ -58,15 +61,20 @@ static enum pmp_err parse(struct bandit *b, int argc, char **argv, bool *done,
   PMP_TRY(pmp_options_parse(argc, argv, "a function to minimise, drawing from the run's reference",
                             own, sizeof own / sizeof own[0], &b->common, done, msg));
   if (b->common.name == NULL) b->common.name = KIND;
+  if (b->unjudged && b->function_name != NULL)
+    return pmp_fail(msg, PMP_EINVALID, "--unjudged is without a --function");
   return b->function_name != NULL ? pmp_function_find(b->function_name, &b->function, msg) : PMP_OK;
 }
 
 static enum pmp_err fits(void *ctx, const struct pmp_spec *spec, struct pmp_errmsg *msg) {
   struct bandit *b = ctx;
   const char *name = b->function_name != NULL ? b->function_name : spec->task;
-  if (name[0] == '\0')
-    return pmp_fail(msg, PMP_EINVALID, "the run names no function: use --function");
-  PMP_TRY(pmp_function_find(name, &b->function, msg));
+  if (!b->unjudged) {
+    if (name[0] == '\0')
+      return pmp_fail(msg, PMP_EINVALID,
+                      "the run names no function: use --function, or --unjudged for people");
+    PMP_TRY(pmp_function_find(name, &b->function, msg));
+  }
   if (b->dim == 0) b->dim = spec->action.dim;
   if (spec->task[0] != '\0' && strcmp(spec->task, name) != 0)
     return pmp_fail(msg, PMP_ECONFLICT, "the run learns %s, not %s", spec->task, name);
@@ -85,6 +93,7 @@ static double evaluate(struct bandit *b, const float *y) {
   float action[DIM_MAX];
   pmpo_policy_action(b->session.policy, 1, y, action);
   for (uint32_t i = 0; i < b->dim; i++) b->x[i] = (double)action[i];
+  if (b->unjudged) return 0;
   double value = b->function->value(b->x, b->dim);
   return value < VALUE_MAX ? value : VALUE_MAX;
 }
@@ -98,7 +107,8 @@ static void fresh_state(struct bandit *b, uint64_t salt) {
   s->samples = b->samples;
   s->groups = b->groups;
   s->dim = b->dim;
-  memcpy(s->function, b->function->name, strlen(b->function->name) + 1);
+  const char *name = b->unjudged ? "(unjudged)" : b->function->name;
+  memcpy(s->function, name, strlen(name) + 1);
   s->seed = b->session.seed;
   s->best = VALUE_MAX;
   pmp_session_rng(b->common.name, s->seed, salt, PURPOSE_ACTIONS, 0, &s->rng);
@@ -156,9 +166,20 @@ static enum pmp_err collect(struct bandit *b, struct pmp_errmsg *msg) {
 static enum pmp_err report(struct bandit *b, struct pmp_errmsg *msg) {
   float mean[DIM_MAX];
   PMP_TRY(pmpo_policy_mode(b->session.policy, 1, NULL, mean, msg));
+  b->reported = b->state.evaluations;
+  if (b->unjudged) {
+    struct pmp_number y[REPORTED_MAX];
+    char name[REPORTED_MAX][16];
+    const uint32_t n = b->dim < REPORTED_MAX ? b->dim : REPORTED_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+      snprintf(name[i], sizeof name[i], "y_mean_%u", i);
+      y[i] = (struct pmp_number){name[i], (double)mean[i]};
+    }
+    pmp_session_report(&b->session, y, n, b->state.evaluations);
+    return PMP_OK;
+  }
   const struct pmp_number value[] = {{"f_mean", evaluate(b, mean)}, {"f_best", b->state.best}};
   pmp_session_report(&b->session, value, 2, b->state.evaluations);
-  b->reported = b->state.evaluations;
   return PMP_OK;
 }
 
@@ -170,6 +191,7 @@ static enum pmp_err act(struct bandit *b, struct pmp_errmsg *msg) {
     PMP_TRY(pmp_session_begin(&b->session, msg));
     PMP_TRY(collect(b, msg));
     pmp_rows_chunk(&b->rows, &chunk);
+    if (b->unjudged) chunk.f = NULL;
     PMP_TRY(pmpo_append(b->session.client, &chunk, (struct pmp_bytes){&b->state, sizeof b->state},
                         msg));
     if (b->report_every != 0 && b->state.evaluations - b->reported >= b->report_every)

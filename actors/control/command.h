@@ -23,7 +23,8 @@ struct pmp_control_command {
   const char *task_name, *suite, *policy, *weights, *replay, *render, *size, *camera;
   uint32_t envs, threads, chunk_rows, episodes;
   uint64_t max_env_steps;
-  bool list, json, evaluate, once, sample;
+  uint32_t clip_steps, clip_every;
+  bool list, json, evaluate, once, sample, clip_blind;
   double period, noise_correlation, seconds, fps;
   /* What the command line says, understood. */
   enum pmp_actions_kind acting; /* of --evaluate and --render */

@@ -1,3 +1,4 @@
+#include "actors/control/clips.h"
 #include "actors/control/command.h"
 #include "actors/control/rollout.h"
 
@@ -19,8 +20,51 @@ static void report_episodes(struct pmp_control_command *c, const struct pmp_roll
   }
 }
 
+/* One row of r->rows over another. */
+static void move_row(struct pmp_rows *rows, uint32_t to, uint32_t from) {
+  const size_t obs = rows->obs_size, dim = rows->spec.action.dim;
+  memmove(rows->obs + to * obs, rows->obs + from * obs, obs * sizeof(float));
+  memmove(rows->action + to * dim, rows->action + from * dim, dim * sizeof(float));
+  rows->version[to] = rows->version[from];
+}
+
+/* A run of outcomes takes the clips' rows alone, each an outcome of its own condition. */
+static void clips_alone(struct pmp_rows *rows, struct pmp_item *item, uint32_t items,
+                        struct pmp_chunk *chunk) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < items; i++) {
+    const uint32_t first = item[i].row;
+    item[i].row = count;
+    for (uint32_t k = 0; k < item[i].rows; k++) move_row(rows, count++, first + k);
+  }
+  rows->count = count;
+  pmp_rows_chunk(rows, chunk);
+  chunk->shape = PMP_SHAPE_OUTCOMES;
+  chunk->groups = count;
+  chunk->env = chunk->episode = chunk->t = NULL;
+  chunk->envs = chunk->episodes = 0;
+  chunk->reward = chunk->discount = NULL;
+  chunk->flags = NULL;
+}
+
+/* The next chunk, with its clips; no rows: there is nothing to send. */
+static enum pmp_err collect(struct pmp_control_command *c, struct pmp_rollout *r,
+                            struct pmp_clips *clips, struct pmp_chunk *chunk,
+                            struct pmp_errmsg *msg) {
+  pmp_clips_begin(clips);
+  PMP_TRY(pmp_rollout_collect(r, &c->session, msg));
+  pmp_rows_chunk(&r->rows, chunk);
+  if (c->clip_steps == 0) return PMP_OK;
+  PMP_TRY(pmp_clips_end(clips, r->batch.env[0], chunk, msg));
+  if (pmpo_run(c->session.client)->spec.shape == PMP_SHAPE_TRAJECTORIES) return PMP_OK;
+  clips_alone(&r->rows, clips->item, clips->items, chunk);
+  chunk->item = clips->item;
+  chunk->items = clips->items;
+  return PMP_OK;
+}
+
 static enum pmp_err act(struct pmp_control_command *c, struct pmp_rollout *r,
-                        struct pmp_errmsg *msg) {
+                        struct pmp_clips *clips, struct pmp_errmsg *msg) {
   size_t size = pmp_rollout_state_size(r);
   unsigned char *state = malloc(size);
   enum pmp_err err = state != NULL ? PMP_OK : PMP_ENOMEM;
@@ -34,11 +78,11 @@ static enum pmp_err act(struct pmp_control_command *c, struct pmp_rollout *r,
   while (err == PMP_OK && (c->max_env_steps == 0 || r->env_steps < c->max_env_steps)) {
     struct pmp_chunk chunk;
     err = pmp_session_begin(&c->session, msg);
-    if (err == PMP_OK) err = pmp_rollout_collect(r, &c->session, msg);
+    if (err == PMP_OK) err = collect(c, r, clips, &chunk, msg);
     if (err != PMP_OK) break;
-    pmp_rows_chunk(&r->rows, &chunk);
     if (keep) pmp_rollout_save(r, state);
-    err = pmpo_append(c->session.client, &chunk, (struct pmp_bytes){state, keep ? size : 0}, msg);
+    if (chunk.rows > 0)
+      err = pmpo_append(c->session.client, &chunk, (struct pmp_bytes){state, keep ? size : 0}, msg);
     if (err == PMP_OK) report_episodes(c, r);
   }
   if (err == PMP_OK) err = pmpo_flush(c->session.client, -1, msg);
@@ -70,6 +114,33 @@ static enum pmp_err resume(struct pmp_control_command *c, struct pmp_rollout *r,
   return pmp_rollout_init(r, config, msg);
 }
 
+struct recorder {
+  struct pmp_clips *clips;
+  uint32_t capacity;
+};
+
+static enum pmp_err record(void *ctx, struct pmp_env *env, uint32_t row, uint64_t env_steps,
+                           struct pmp_errmsg *msg) {
+  const struct recorder *r = ctx;
+  return pmp_clips_step(r->clips, env, row, r->capacity - 1, env_steps, msg);
+}
+
+static enum pmp_err open_clips(struct pmp_control_command *c, struct pmp_clips *clips,
+                               struct pmp_errmsg *msg) {
+  const struct pmp_clips_config config = {
+      .model = &c->model,
+      .task = c->task,
+      .steps = c->clip_steps,
+      .every = c->clip_every > c->clip_steps ? c->clip_every : c->clip_steps,
+      .film = !c->clip_blind,
+      .width = (int)c->width,
+      .height = (int)c->height,
+      .camera = c->camera,
+      .fps = c->fps,
+      .media_max = pmpo_run(c->session.client)->limits.message_bytes / 2};
+  return pmp_clips_init(clips, &config, msg);
+}
+
 enum pmp_err pmp_control_act(struct pmp_control_command *c, struct pmp_errmsg *msg) {
   const struct pmp_hello_reply *run = pmpo_run(c->session.client);
   uint32_t most = run->limits.chunk_rows;
@@ -86,9 +157,21 @@ enum pmp_err pmp_control_act(struct pmp_control_command *c, struct pmp_errmsg *m
                                       .seed = c->session.seed,
                                       .noise_correlation = (float)c->noise_correlation};
   struct pmp_rollout r = {0};
-  enum pmp_err err = resume(c, &r, &config, msg);
-  if (err == PMP_OK) err = act(c, &r, msg);
+  struct pmp_clips clips = {0};
+  struct recorder recorder = {.clips = &clips, .capacity = rows};
+  struct pmp_spec steps = run->spec; /* what environments make; a run may take clips alone */
+  steps.shape = PMP_SHAPE_TRAJECTORIES;
+  config.spec = &steps;
+  enum pmp_err err = PMP_OK;
+  if (c->clip_steps > 0) {
+    config.before = record;
+    config.ctx = &recorder;
+    err = open_clips(c, &clips, msg);
+  }
+  if (err == PMP_OK) err = resume(c, &r, &config, msg);
+  if (err == PMP_OK) err = act(c, &r, &clips, msg);
   pmp_log_write(&c->session.log, PMP_LOG_INFO, "PMP-ACTOR-END", "env_steps=%" PRIu64, r.env_steps);
+  pmp_clips_fini(&clips);
   pmp_rollout_fini(&r);
   return err;
 }

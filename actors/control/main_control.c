@@ -19,6 +19,7 @@ enum {
   STRIPS_MAX = 64, /* episodes in one PNG */
   FILM_WIDTH = 480,
   PICTURE_WIDTH = 320,
+  CLIP_WIDTH = 240,
   SIDE_MIN = 16,
   FPS = 30
 };
@@ -81,6 +82,25 @@ static enum pmp_err check_render(struct pmp_control_command *c, struct pmp_errms
   return choose_size(c, film, msg);
 }
 
+static enum pmp_err check_clips(struct pmp_control_command *c, bool shows, struct pmp_errmsg *msg) {
+  if (c->clip_steps == 0) {
+    if (c->clip_every > 0 || c->clip_blind)
+      return pmp_fail(msg, PMP_EINVALID, "--clip-every and --clip-blind belong to --clips");
+    return PMP_OK;
+  }
+  if (shows || c->list || c->replay != NULL)
+    return pmp_fail(msg, PMP_EINVALID, "--clips is for an actor that acts");
+  c->envs = 1; /* a clip's rows are neighbours */
+  if (c->clip_blind) return PMP_OK;
+  if (c->fps == 0) c->fps = FPS;
+  PMP_TRY(choose_size(c, true, msg));
+  if (c->size == NULL) {
+    c->width = CLIP_WIDTH;
+    c->height = CLIP_WIDTH * 3 / 4;
+  }
+  return PMP_OK;
+}
+
 /* What belongs together. */
 static enum pmp_err check(struct pmp_control_command *c, struct pmp_errmsg *msg) {
   const bool shows = c->evaluate || c->render != NULL;
@@ -95,8 +115,13 @@ static enum pmp_err check(struct pmp_control_command *c, struct pmp_errmsg *msg)
     return pmp_fail(msg, PMP_EINVALID,
                     "--sample, --policy, --weights and --episodes belong to --evaluate or "
                     "--render");
-  if (c->render == NULL && (c->size != NULL || c->camera != NULL || c->seconds > 0 || c->fps > 0))
-    return pmp_fail(msg, PMP_EINVALID, "--size, --camera, --seconds and --fps belong to --render");
+  const bool draws = c->render != NULL || (c->clip_steps > 0 && !c->clip_blind);
+  if (!draws && (c->size != NULL || c->camera != NULL || c->fps > 0))
+    return pmp_fail(msg, PMP_EINVALID,
+                    "--size, --camera and --fps belong to --render and to clips with films");
+  if (c->render == NULL && c->seconds > 0)
+    return pmp_fail(msg, PMP_EINVALID, "--seconds belongs to --render");
+  PMP_TRY(check_clips(c, shows, msg));
   if (c->episodes == 0) c->episodes = c->evaluate ? EVALUATION_EPISODES : 1;
   if (shows) PMP_TRY(choose_policy(c, msg));
   const bool alone = shows && c->acting != PMP_ACTIONS_SERVED;
@@ -116,6 +141,11 @@ static enum pmp_err parse(struct pmp_control_command *c, int argc, char **argv, 
        NULL},
       {"noise-correlation", PMP_OPT_REAL, &c->noise_correlation, 0, 0.999, "R",
        "of a Gaussian's noise from step to step (0)", NULL},
+      {"clips", PMP_OPT_U32, &c->clip_steps, 1, 10000, "STEPS",
+       "send stretches of so many steps, filmed, for people to judge; one environment", NULL},
+      {"clip-every", PMP_OPT_U32, &c->clip_every, 1, 100000000, "N",
+       "steps from a clip's start to the next's (as long as a clip)", NULL},
+      {"clip-blind", PMP_OPT_FLAG, &c->clip_blind, 0, 0, NULL, "clips without a film", NULL},
       {"max-env-steps", PMP_OPT_U64, &c->max_env_steps, 1, 9007199254740992.0, "N",
        "stop after so many", NULL},
       {"suite", PMP_OPT_TEXT, &c->suite, 0, 0, "DIR", "the task models (as installed)", NULL},
@@ -194,9 +224,12 @@ static enum pmp_err fits(void *ctx, const struct pmp_spec *spec, struct pmp_errm
   PMP_TRY(pmp_task_find(name, &c->task, msg));
   if (spec->task[0] != '\0' && strcmp(spec->task, name) != 0)
     return pmp_fail(msg, PMP_ECONFLICT, "the run learns task %s, not %s", spec->task, name);
-  if (spec->shape != PMP_SHAPE_TRAJECTORIES)
-    return pmp_fail(msg, PMP_ECONFLICT, "the run does not take trajectories, which task %s makes",
-                    name);
+  if (spec->shape != PMP_SHAPE_TRAJECTORIES && c->clip_steps == 0)
+    return pmp_fail(
+        msg, PMP_ECONFLICT,
+        "the run does not take trajectories, which task %s makes (one of outcomes takes "
+        "its --clips)",
+        name);
   if (pmp_spec_obs_size(spec) != (size_t)c->task->obs_dim)
     return pmp_fail(msg, PMP_ECONFLICT,
                     "the run's observations have %zu numbers; those of task %s have %d",

@@ -55,6 +55,8 @@ enum pmp_err pmp_rollout_init(struct pmp_rollout *r, const struct pmp_rollout_co
     r->std = calloc(cells, sizeof *r->std);
     r->noise_correlation = c->noise_correlation;
     r->seed = c->seed;
+    r->before = c->before;
+    r->ctx = c->ctx;
     pmp_session_rng(c->name, c->seed, c->salt, PURPOSE_ACTIONS, 0, &r->rng);
     if (r->ret == NULL || r->y == NULL || r->action == NULL || r->finished == NULL ||
         r->noise == NULL || r->mean == NULL || r->std == NULL)
@@ -157,6 +159,7 @@ static enum pmp_err step(struct pmp_rollout *r, struct pmp_actor_session *s,
   pmpo_policy_action(s->policy, b->envs, r->y, r->action);
   uint64_t version = pmpo_policy_version(s->policy, NULL);
   uint32_t first = rows->count;
+  if (r->before != NULL) PMP_TRY(r->before(r->ctx, b->env[0], first, r->env_steps, msg));
   for (uint32_t i = 0; i < b->envs; i++) begin_row(r, first + i, i, version);
   memcpy(rows->action + (size_t)first * b->act, r->y, (size_t)b->envs * b->act * sizeof(float));
   rows->count += b->envs;

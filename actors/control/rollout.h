@@ -21,6 +21,10 @@ struct pmp_rollout_config {
    * action alone is still a draw from the reference, a whole episode explores further. 0:
    * independent. */
   float noise_correlation;
+  /* Nullable: called before each step of a single environment, with the row that it will fill. */
+  enum pmp_err (*before)(void *ctx, struct pmp_env *env, uint32_t row, uint64_t env_steps,
+                         struct pmp_errmsg *msg);
+  void *ctx;
 };
 
 /* An episode that has ended. */
@@ -43,6 +47,9 @@ struct pmp_rollout {
       *std; /* owned, (envs x act): with a correlation; noise is part of the state */
   struct pmp_episode *finished; /* owned, (chunk_rows): episodes that ended in this chunk */
   uint32_t finished_count;
+  enum pmp_err (*before)(void *ctx, struct pmp_env *env, uint32_t row, uint64_t env_steps,
+                         struct pmp_errmsg *msg);
+  void *ctx;
 };
 
 /* Starts every environment's first episode. PMP_EINVALID, PMP_ENOMEM. */

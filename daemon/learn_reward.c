@@ -1,0 +1,87 @@
+/* Rewards from people: verdicts on clips become a model of the reward, which the critic learns from
+ * in place of what rows bring. The model is no part of a checkpoint: it is fitted anew, after a
+ * resume, to the verdicts that the store holds. */
+#include "daemon/learn_internal.h"
+
+#include <string.h>
+
+#define FIT_AT_ONCE                                                                                \
+  20 /* steps of the fit between two steps of the trainer: entries wait meanwhile */
+#define FIT_OWED_MAX 4000
+
+static enum pmp_err look_up(void *ctx, size_t n, const float *obs, const float *act, float *out) {
+  struct pmp_learn *l = ctx;
+  return pmp_reward_values(l->reward, pmp_trainer_compute(l->trainer), n, obs, act, out);
+}
+
+enum pmp_err pmp_learn_reward_open(struct pmp_learn *l, struct pmp_errmsg *msg) {
+  const struct pmp_config *c = l->config.config;
+  struct pmp_reward_config r = {.obs = (uint32_t)pmp_spec_obs_size(l->config.spec),
+                                .act = l->config.spec->action.dim,
+                                .hidden_count = (uint32_t)c->reward.hidden.count,
+                                .nets = (uint32_t)c->reward.nets,
+                                .clips_max = (uint32_t)c->reward.clips,
+                                .clip_rows = (uint32_t)c->reward.clip_rows,
+                                .batch = (uint32_t)c->reward.batch,
+                                .lr = (float)c->reward.lr,
+                                .weight_decay = (float)c->reward.weight_decay,
+                                .memory = c->reward.memory,
+                                .seed = c->run.seed};
+  for (uint32_t i = 0; i < r.hidden_count; i++) r.hidden[i] = (uint32_t)c->reward.hidden.item[i];
+  PMP_TRY(pmp_reward_open(&l->reward, &r, msg));
+  pmp_trainer_set_reward(l->trainer, look_up, l);
+  return PMP_OK;
+}
+
+enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l, const struct pmp_replay_rows *rows,
+                                     const struct pmp_store_label *label, uint32_t labels,
+                                     struct pmp_errmsg *msg) {
+  const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
+  const uint32_t act = l->config.spec->action.dim;
+  const struct pmp_dist *dist = &l->policy->spec.dist;
+  for (uint32_t i = 0, n; i < labels; i += n) {
+    const struct pmp_store_label *first = &label[i];
+    for (n = 1; i + n < labels && label[i + n].row == first->row + n &&
+                label[i + n].label == first->label && label[i + n].weight == first->weight;)
+      n++;
+    if ((uint64_t)first->row + n > rows->rows)
+      return pmp_fail(msg, PMP_EINVALID, "a verdict on rows %u to %u of a chunk of %u", first->row,
+                      first->row + n - 1, rows->rows);
+    const size_t mark = pmp_arena_mark(&l->arena);
+    float *action = pmp_arena_array(&l->arena, (size_t)n * act, sizeof *action);
+    if (!action) return PMP_ENOMEM;
+    pmp_dist_action(dist, n, rows->act + (size_t)first->row * act, action);
+    const struct pmp_reward_clip id = {.chunk = rows->chunk, .row = first->row};
+    const enum pmp_err err = pmp_reward_judge(
+        l->reward, pmp_trainer_compute(l->trainer), id, n, rows->obs + (size_t)first->row * obs,
+        action, first->label, first->label == 0 ? 1 : first->weight, msg);
+    pmp_arena_release(&l->arena, mark);
+    if (err != PMP_OK) return err;
+    l->reward_owed += l->config.config->reward.steps_per_verdict;
+  }
+  if (l->reward_owed > FIT_OWED_MAX) l->reward_owed = FIT_OWED_MAX;
+  return PMP_OK;
+}
+
+void pmp_learn_reward_fit(struct pmp_learn *l) {
+  if (l->reward_owed == 0) return;
+  const uint32_t steps = l->reward_owed < FIT_AT_ONCE ? (uint32_t)l->reward_owed : FIT_AT_ONCE;
+  struct pmp_errmsg msg = {{0}};
+  l->reward_owed -= steps;
+  const enum pmp_err err = pmp_reward_fit(l->reward, pmp_trainer_compute(l->trainer), steps, &msg);
+  if (err != PMP_OK)
+    pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-REWARD", "code=%s reason=\"%s\"",
+                  pmp_err_name(err), msg.text);
+}
+
+bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size) {
+  const uint64_t want = l->config.config->reward.min_verdicts;
+  struct pmp_reward_stats r;
+  if (pmp_reward_known(l->reward)) return true;
+  pmp_reward_stats(l->reward, &r);
+  if (r.clips >= want && r.accepted > 0 && r.rejected > 0) return true;
+  if (text)
+    snprintf(text, size, "waiting for people: %u of %llu clips judged, %u accepted, %u rejected",
+             r.clips, (unsigned long long)want, r.accepted, r.rejected);
+  return false;
+}
