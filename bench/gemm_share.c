@@ -64,6 +64,7 @@ static void stand_between(struct pmp_compute *c, struct recorder *r) {
   r->inner.timed = true;
   c->self = r;
   c->gemm = recorded_gemm;
+  c->worker = NULL; /* of one thread there are none */
   if (c->gemm_bf16 != NULL) c->gemm_bf16 = recorded_half;
   if (c->pack == NULL) return;
   c->pack = recorded_pack;

@@ -2,10 +2,14 @@
  * JAX (one jitted step) and PyTorch (eager), on one core and on two, in turns. From the same
  * parameters, batches and noise the peers must come to the same numbers first.
  *
+ * The same with bfloat16 products (parameters, gradients and sums in float32) against JAX's
+ * float32, and what the core's multiply-adds alone would allow, measured in the same rounds.
+ *
  * Our steps draw their rows from a ring of 100,000 and make their noise; the peers are given both.
  */
 #include "bench/support/daemon.h"
 #include "bench/support/learner_case.h"
+#include "bench/support/peak.h"
 #include "bench/support/peer_process.h"
 
 enum { ROUNDS_MAX = 11, RING_ROWS = 100000, THREADS_MAX = 2, WARM = 5 };
@@ -13,9 +17,11 @@ enum { JAX, TORCH, PEERS };
 static const double GOAL[PEERS] = {1.7, 2.0}, APART_MAX = 1e-4;
 static const char *const PEER[PEERS] = {"jax", "torch"};
 
-/* Our ways to step. The first is the one that peers are compared with number by number. */
-enum { FLOAT32, WAYS };
-static const char *const WAY[WAYS] = {""};
+/* Our ways to step. The first is the one that peers are compared with number by number; the second
+ * must come near its losses. */
+enum { FLOAT32, BF16, WAYS };
+static const char *const WAY[WAYS] = {"", "bf16"};
+static const double BF16_APART_MAX = 1e-2, BF16_GOAL = 3.0, BF16_GOAL_TILES = 5.0;
 
 /* Seconds a step, by round: the clock's, and those of all threads on their cores. */
 struct timing {
@@ -25,10 +31,17 @@ struct timing {
 /* One number of threads. */
 struct turn {
   int threads, rounds;
-  struct pmp_trainer *trainer[WAYS];
+  struct pmp_trainer *trainer[WAYS]; /* NULL: this processor cannot */
+  struct case_said said[WAYS];       /* by the first steps */
   struct peer_process peer[PEERS];
   double flops; /* of a step's products */
   struct timing ours[WAYS], theirs[PEERS];
+  double peak[WAYS][ROUNDS_MAX]; /* FLOP/s of a core that does nothing else, or NaN */
+};
+
+/* The ratios that the goals are about, the least of all numbers of threads; NaN: not known. */
+struct least {
+  double peer[PEERS], bf16;
 };
 
 /* ---------------------------------------------------------------- one number of threads */
@@ -59,19 +72,44 @@ static struct peer_seconds steps(struct pmp_trainer *t, int count) {
   return (struct peer_seconds){bench_seconds(start), busy_seconds() - busy};
 }
 
-static void turn_open(struct turn *t, const char *folder) {
+/* Can bfloat16 be multiplied here? If not, why. */
+static bool bf16_there(struct pmp_errmsg *why) {
+  struct pmp_compute probe = {0};
+  const bool there = pmp_compute_cpu(&probe, 1) == PMP_OK &&
+                     pmp_compute_prepare(&probe, PMP_PRECISION_BF16, why) == PMP_OK;
+  pmp_compute_close(&probe);
+  return there;
+}
+
+/* 5 times where the processor has tiles (AMX), 3 times where it has AVX512-BF16. */
+static double bf16_goal(void) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("amx-bf16")) return BF16_GOAL_TILES;
+#endif
+  return BF16_GOAL;
+}
+
+static void way_open(struct turn *t, int way, const char *folder) {
   struct pmp_trainer_config config;
-  char threads[16];
   recipe_humanoid(&config);
   config.threads = t->threads;
-  for (int w = 0; w < WAYS; w++) {
-    t->trainer[w] = recipe_open(&config, pmp_clock_real(), RING_ROWS);
-    if (w == FLOAT32) case_save(t->trainer[w], folder);
-    uint64_t flops = pmp_trainer_compute(t->trainer[w])->flops;
-    steps(t->trainer[w], 1);
-    t->flops = (double)(pmp_trainer_compute(t->trainer[w])->flops - flops);
-    steps(t->trainer[w], WARM);
-  }
+  config.precision = way == BF16 ? PMP_PRECISION_BF16 : PMP_PRECISION_FLOAT32;
+  struct pmp_trainer *trainer = t->trainer[way] = recipe_open(&config, pmp_clock_real(), RING_ROWS);
+  if (way == FLOAT32)
+    case_save(trainer, folder, &t->said[way]);
+  else
+    for (int i = 0; i < CASE_CHECKS; i++) case_step(trainer, t->said[way].step[i]);
+  const uint64_t flops = pmp_trainer_compute(trainer)->flops;
+  steps(trainer, 1);
+  t->flops = (double)(pmp_trainer_compute(trainer)->flops - flops);
+  steps(trainer, WARM);
+}
+
+static void turn_open(struct turn *t, const char *folder) {
+  struct pmp_errmsg why;
+  char threads[16];
+  way_open(t, FLOAT32, folder);
+  if (bf16_there(&why)) way_open(t, BF16, folder);
   snprintf(threads, sizeof threads, "%d", t->threads);
   for (int p = 0; p < PEERS; p++) {
     const char *const args[] = {folder, PEER[p], threads, NULL};
@@ -88,7 +126,10 @@ static void keep(struct timing *to, int round, struct peer_seconds took, int eac
 
 static void turn_play(struct turn *t, int each) {
   for (int i = 0; i < t->rounds; i++) {
-    for (int w = 0; w < WAYS; w++) keep(&t->ours[w], i, steps(t->trainer[w], each), each);
+    for (int w = 0; w < WAYS; w++) {
+      if (t->trainer[w] != NULL) keep(&t->ours[w], i, steps(t->trainer[w], each), each);
+      t->peak[w][i] = peak_measure(w == BF16);
+    }
     for (int p = 0; p < PEERS; p++)
       keep(&t->theirs[p], i, peer_process_run(&t->peer[p], each), each);
   }
@@ -96,7 +137,8 @@ static void turn_play(struct turn *t, int each) {
 
 static void turn_close(struct turn *t) {
   for (int p = 0; p < PEERS; p++) peer_process_stop(&t->peer[p]);
-  for (int w = 0; w < WAYS; w++) pmp_trainer_close(t->trainer[w]);
+  for (int w = 0; w < WAYS; w++)
+    if (t->trainer[w] != NULL) pmp_trainer_close(t->trainer[w]);
 }
 
 /* ---------------------------------------------------------------- figures */
@@ -148,35 +190,83 @@ static double report_peer(const struct bench *b, struct turn *t, int p) {
   return ratio;
 }
 
-static void report_turn(const struct bench *b, struct turn *t, double least[PEERS]) {
-  for (int w = 0; w < WAYS; w++) note_rate(b, t, WAY[w], &t->ours[w]);
-  for (int p = 0; p < PEERS; p++) {
-    const double ratio = report_peer(b, t, p);
-    least[p] = isnan(least[p]) || isnan(ratio) ? NAN : fmin(least[p], ratio);
+/* How near a step comes to what its cores can multiply and add at most, by their own time; and the
+ * ratio to JAX that nothing but this would allow. */
+static void note_peak(const struct bench *b, const struct turn *t, int way) {
+  double peak[ROUNDS_MAX], share[ROUNDS_MAX], most[ROUNDS_MAX];
+  for (int i = 0; i < t->rounds; i++) {
+    peak[i] = t->peak[way][i];
+    share[i] = t->flops / t->ours[way].busy[i] / peak[i];
+    most[i] = t->theirs[JAX].busy[i] * peak[i] / t->flops;
   }
+  const size_t rounds = (size_t)t->rounds;
+  if (!isfinite(peak[0])) return;
+  note(b, WAY[way], "peak", t->threads, bench_median(peak, rounds) / 1e9, "GFLOP/s_a_core");
+  note(b, WAY[way], "peak_share", t->threads, bench_median(share, rounds), "ratio");
+  if (isfinite(most[0]))
+    note(b, WAY[way], "jax_at_peak", t->threads, bench_median(most, rounds), "ratio");
 }
 
-static void report_least(const struct bench *b, const double least[PEERS]) {
-  char name[64], goal[24];
-  for (int p = 0; p < PEERS; p++) {
-    snprintf(name, sizeof name, "learner_step.%s", PEER[p]);
-    snprintf(goal, sizeof goal, ">=%g", GOAL[p]);
-    if (isnan(least[p]))
-      bench_missing(b, name, "ratio", goal, "not known for each number of threads, see above");
-    else
-      bench_at_least(b, name, least[p], "ratio", GOAL[p], "the least of those above");
+/* bfloat16 against JAX's float32; NaN when it is not known. */
+static double report_bf16(const struct bench *b, struct turn *t) {
+  struct pmp_errmsg why = {{0}};
+  char name[64], apart[64], goal[24];
+  snprintf(name, sizeof name, "learner_step.bf16_%d", t->threads);
+  snprintf(apart, sizeof apart, "learner_step.bf16_apart_%d", t->threads);
+  snprintf(goal, sizeof goal, ">=%g", bf16_goal());
+  if (t->trainer[BF16] == NULL) {
+    bf16_there(&why);
+    bench_missing(b, name, "ratio", goal, why.text);
+    return NAN;
   }
+  bench_at_most(b, apart, case_losses_apart(&t->said[FLOAT32], &t->said[BF16]), "relative",
+                BF16_APART_MAX, "losses of the first steps, against float32's");
+  if (t->peer[JAX].said.reason[0] != 0) {
+    bench_missing(b, name, "ratio", goal, t->peer[JAX].said.reason);
+    return NAN;
+  }
+  const double ratio = ratio_of(t->theirs[JAX].wall, t->ours[BF16].wall, t->rounds);
+  bench_at_least(b, name, ratio, "ratio", bf16_goal(),
+                 "bf16_jax_at_peak_N is what the core's multiply-adds alone would allow");
+  note(b, WAY[BF16], "by_core", t->threads,
+       ratio_of(t->theirs[JAX].busy, t->ours[BF16].busy, t->rounds), "ratio");
+  return ratio;
+}
+
+static double lesser(double a, double b) {
+  return isnan(a) || isnan(b) ? NAN : fmin(a, b);
+}
+
+static void report_turn(const struct bench *b, struct turn *t, struct least *least) {
+  for (int w = 0; w < WAYS; w++) {
+    if (t->trainer[w] == NULL) continue;
+    note_rate(b, t, WAY[w], &t->ours[w]);
+    note_peak(b, t, w);
+  }
+  for (int p = 0; p < PEERS; p++) least->peer[p] = lesser(least->peer[p], report_peer(b, t, p));
+  least->bf16 = lesser(least->bf16, report_bf16(b, t));
+}
+
+static void report_one(const struct bench *b, const char *who, double least, double at_least) {
+  char name[64], goal[24];
+  snprintf(name, sizeof name, "learner_step.%s", who);
+  snprintf(goal, sizeof goal, ">=%g", at_least);
+  if (isnan(least))
+    bench_missing(b, name, "ratio", goal, "not known for each number of threads, see above");
+  else
+    bench_at_least(b, name, least, "ratio", at_least, "the least of those above");
 }
 
 int main(int argc, char **argv) {
   struct bench b;
   cpu_set_t allowed;
   char folder[512];
-  double least[PEERS] = {INFINITY, INFINITY};
+  struct least least = {{INFINITY, INFINITY}, INFINITY};
   int code = bench_begin(&b, argc, argv, "learner_step",
                          "A humanoid's learner step against JAX (jit) and PyTorch (eager) on 1 and "
                          "2 cores.\nGoals: 1.7 times JAX and twice PyTorch in the same run, the "
-                         "same numbers to 1e-4.");
+                         "same numbers to 1e-4;\nwith bf16 products 3 times JAX's float32, 5 "
+                         "times where the processor has AMX.");
   if (code >= 0) return code;
   if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) abort();
   const int cores = CPU_COUNT(&allowed);
@@ -186,11 +276,12 @@ int main(int argc, char **argv) {
     pin(&allowed, threads);
     turn_open(&t, folder);
     turn_play(&t, b.quick ? 5 : 10);
-    report_turn(&b, &t, least);
+    report_turn(&b, &t, &least);
     turn_close(&t);
   }
-  for (int p = 0; p < PEERS && cores < THREADS_MAX; p++) least[p] = NAN;
-  report_least(&b, least);
+  if (cores < THREADS_MAX) least = (struct least){{NAN, NAN}, NAN};
+  for (int p = 0; p < PEERS; p++) report_one(&b, PEER[p], least.peer[p], GOAL[p]);
+  report_one(&b, WAY[BF16], least.bf16, bf16_goal());
   daemon_wipe(folder);
   return 0;
 }

@@ -13,6 +13,12 @@
 
 enum { CASE_BATCHES = 16, CASE_CHECKS = 4 };
 
+/* What a step says, in the order of learner_peers.py. */
+enum { CASE_LOSS = 3, CASE_REJECTED = 5, CASE_NUMBERS = 9 };
+struct case_said {
+  double step[CASE_CHECKS][CASE_NUMBERS];
+};
+
 static inline void case_write(FILE *f, const void *data, size_t size) {
   if (fwrite(data, 1, size, f) != size) {
     fprintf(stderr, "bench: a case cannot be written\n");
@@ -99,11 +105,20 @@ static inline void case_batches(struct pmp_trainer *t, FILE *f) {
   free(z);
 }
 
-/* Of a trainer that has not stepped; makes its first CASE_CHECKS steps. */
-static inline void case_save(struct pmp_trainer *t, const char *folder) {
+/* One of a trainer's first CASE_CHECKS steps. */
+static inline void case_step(struct pmp_trainer *t, double said[CASE_NUMBERS]) {
   struct pmp_errmsg msg = {{0}};
   struct pmp_step_metrics m;
   bool refreshed;
+  bench_must(pmp_trainer_step(t, &m, &refreshed, &msg), "step", &msg);
+  const double row[CASE_NUMBERS] = {m.critic_loss, m.q_mean,        m.critic_grad_norm,
+                                    m.loss,        m.loss_accepted, m.loss_rejected,
+                                    m.kl[0],       m.kl[1],         m.grad_norm};
+  memcpy(said, row, sizeof row);
+}
+
+/* Of a trainer that has not stepped; makes its first CASE_CHECKS steps. */
+static inline void case_save(struct pmp_trainer *t, const char *folder, struct case_said *said) {
   case_settings(t, folder);
   FILE *f = case_open(folder, "case.f32");
   case_parameters(t, f);
@@ -111,15 +126,29 @@ static inline void case_save(struct pmp_trainer *t, const char *folder) {
   fclose(f);
   FILE *numbers = case_open(folder, "ours.f64"), *after = case_open(folder, "after.f32");
   for (int i = 0; i < CASE_CHECKS; i++) {
-    bench_must(pmp_trainer_step(t, &m, &refreshed, &msg), "step", &msg);
-    const double row[] = {m.critic_loss, m.q_mean,        m.critic_grad_norm,
-                          m.loss,        m.loss_accepted, m.loss_rejected,
-                          m.kl[0],       m.kl[1],         m.grad_norm};
-    case_write(numbers, row, sizeof row);
+    case_step(t, said->step[i]);
+    case_write(numbers, said->step[i], sizeof said->step[i]);
     case_parameters(t, after);
   }
   fclose(numbers);
   fclose(after);
+}
+
+/* The largest deviation of the losses (the critic's, its mean value, the policy's and its two
+ * sets'), each over its own size, the policy's over the size of the largest of them: what they add
+ * up to may be near zero. */
+static inline double case_losses_apart(const struct case_said *a, const struct case_said *b) {
+  double worst = 0.0;
+  for (int i = 0; i < CASE_CHECKS; i++) {
+    double terms = 0.0;
+    for (int k = CASE_LOSS; k <= CASE_REJECTED; k++) terms = fmax(terms, fabs(a->step[i][k]));
+    for (int k = 0; k <= CASE_REJECTED; k++) {
+      const double size = k >= CASE_LOSS ? terms : fabs(a->step[i][k]);
+      if (k != CASE_LOSS - 1) /* a norm of a gradient */
+        worst = fmax(worst, fabs(b->step[i][k] - a->step[i][k]) / size);
+    }
+  }
+  return worst;
 }
 
 #endif

@@ -7,7 +7,9 @@
 
 /* Sums run in fixed lanes and blocks, so that every instruction set gives the same bits. */
 #define LANES 16
-#define BLOCK 4096 /* floats a partial sum */
+#define BLOCK 4096        /* floats a partial sum */
+#define SHARE 16384       /* floats that a thread takes at once */
+#define TEAM_FLOATS 65536 /* fewer are done before a team has woken */
 
 enum pmp_err pmp_adam_check(const struct pmp_adam_config *c, struct pmp_errmsg *msg) {
   if (!(c->lr > 0.0f && isfinite(c->lr))) {
@@ -104,6 +106,11 @@ enum pmp_err pmp_adam_measure(const struct pmp_adam_config *config, size_t n, co
 
 void pmp_adam_apply(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
                     float *grad, double norm) {
+  pmp_adam_apply_by(1, a, config, params, grad, norm);
+}
+
+void pmp_adam_apply_by(int threads, struct pmp_adam *a, const struct pmp_adam_config *config,
+                       float *params, float *grad, double norm) {
   if (is_clipped(config, norm)) scale(grad, a->n, clip_scale(config, norm));
   a->step++;
   const double t = (double)a->step, lr = (double)config->lr;
@@ -118,7 +125,11 @@ void pmp_adam_apply(struct pmp_adam *a, const struct pmp_adam_config *config, fl
       .eps = config->eps,
       .keep = (float)(1.0 - lr * (double)config->weight_decay),
   };
-  update(&s, a->n, grad, a->m, a->v, params);
+  const size_t n = a->n;
+  const int team = n >= TEAM_FLOATS ? threads : 1;
+#pragma omp parallel for schedule(static) num_threads(team) if (team > 1)
+  for (size_t i = 0; i < n; i += SHARE)
+    update(&s, n - i < SHARE ? n - i : SHARE, grad + i, a->m + i, a->v + i, params + i);
 }
 
 enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,

@@ -33,6 +33,9 @@ PMP_MUST_CHECK enum pmp_err pmp_adam_measure(const struct pmp_adam_config *confi
  * when clipped. */
 void pmp_adam_apply(struct pmp_adam *a, const struct pmp_adam_config *config, float *params,
                     float *grad, double norm);
+/* The same by `threads` OpenMP threads where there is enough to do; the same bits. */
+void pmp_adam_apply_by(int threads, struct pmp_adam *a, const struct pmp_adam_config *config,
+                       float *params, float *grad, double norm);
 /* Both. *norm (nullable): global norm before clipping. PMP_ENONFINITE: nothing is changed. */
 PMP_MUST_CHECK enum pmp_err pmp_adam_step(struct pmp_adam *a, const struct pmp_adam_config *config,
                                           float *params, float *grad, double *norm);

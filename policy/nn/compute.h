@@ -38,6 +38,9 @@ struct pmp_compute {
                        float *packed);
   enum pmp_err (*gemm_packed)(struct pmp_compute *self, int64_t m, int64_t n, int64_t k,
                               const void *a, const float *packed, float *c);
+  /* [threads] backends of one thread each, for work that is divided before it is multiplied: their
+   * gemm_packed reads what this one packed. One thread at a time each. NULL: there are none. */
+  struct pmp_compute *worker;
   uint64_t calls;  /* products so far */
   uint64_t flops;  /* 2 m n k summed */
   int64_t busy_ns; /* time inside gemm, monotonic; only counted when `timed` */
@@ -51,12 +54,15 @@ struct pmp_compute {
  * OMP_DYNAMIC off. PMP_EINVALID. Same inputs, thread count, processor and library give the same
  * bits. */
 PMP_MUST_CHECK enum pmp_err pmp_compute_cpu(struct pmp_compute *c, int threads);
-/* Once, after pmp_compute_cpu: what it multiplies from now on, and packing where the processor
- * gains by it. bf16 is refused with PMP_EUNAVAILABLE and a sentence where the processor has no
- * instruction for it (AVX512-BF16 or AMX). PMP_ENOMEM. */
+/* Once, after pmp_compute_cpu: what it multiplies from now on, and packing (with workers, when
+ * there are several threads) where the processor gains by it. bf16 is refused with PMP_EUNAVAILABLE
+ * and a sentence where the processor has no instruction for it (AVX512-BF16 or AMX). PMP_ENOMEM. */
 PMP_MUST_CHECK enum pmp_err pmp_compute_prepare(struct pmp_compute *c, enum pmp_precision precision,
                                                 struct pmp_errmsg *msg);
 size_t pmp_compute_packed_floats(int64_t n, int64_t k);
+/* Before `workers` workers work, and after it: their counters become c's. */
+void pmp_compute_divide(struct pmp_compute *c, int workers);
+void pmp_compute_join(struct pmp_compute *c, int workers);
 /* Frees what prepare took; fine without it and on a zeroed struct. */
 void pmp_compute_close(struct pmp_compute *c);
 

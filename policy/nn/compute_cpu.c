@@ -6,6 +6,7 @@
 
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -106,6 +107,47 @@ static bool has_isa(dnnl_cpu_isa_t isa) {
   return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)isa) == (unsigned)isa;
 }
 
+/* Several threads: a backend for each, over the packed weights of c's. */
+static enum pmp_err open_workers(struct pmp_compute *c) {
+  if (c->threads == 1) return PMP_OK;
+  c->worker = calloc((size_t)c->threads, sizeof *c->worker);
+  if (c->worker == NULL) return PMP_ENOMEM;
+  for (int i = 0; i < c->threads; i++) {
+    struct pmp_products *products = NULL;
+    PMP_TRY(pmp_products_open(&products, c->self));
+    c->worker[i] = *c;
+    c->worker[i].self = products;
+    c->worker[i].threads = 1;
+    c->worker[i].pack = NULL; /* what they have not packed they cannot free */
+    c->worker[i].worker = NULL;
+  }
+  return PMP_OK;
+}
+
+static void close_workers(struct pmp_compute *c) {
+  for (int i = 0; c->worker != NULL && i < c->threads; i++) pmp_products_close(c->worker[i].self);
+  free(c->worker);
+  c->worker = NULL;
+}
+
+void pmp_compute_divide(struct pmp_compute *c, int workers) {
+  for (int i = 0; i < workers; i++) {
+    c->worker[i].timed = c->timed;
+    c->worker[i].calls = c->worker[i].flops = 0;
+    c->worker[i].busy_ns = 0;
+  }
+}
+
+void pmp_compute_join(struct pmp_compute *c, int workers) {
+  int64_t busy = 0;
+  for (int i = 0; i < workers; i++) {
+    c->calls += c->worker[i].calls;
+    c->flops += c->worker[i].flops;
+    busy += c->worker[i].busy_ns;
+  }
+  c->busy_ns += busy / workers;
+}
+
 enum pmp_err pmp_compute_prepare(struct pmp_compute *c, enum pmp_precision precision,
                                  struct pmp_errmsg *msg) {
   if (precision != PMP_PRECISION_FLOAT32 && precision != PMP_PRECISION_BF16)
@@ -117,21 +159,26 @@ enum pmp_err pmp_compute_prepare(struct pmp_compute *c, enum pmp_precision preci
                     c->name);
   if (!half && !has_isa(dnnl_cpu_isa_avx512_core)) return PMP_OK; /* packing brings nothing */
   struct pmp_products *products = NULL;
-  const enum pmp_err err = pmp_products_open(&products);
+  enum pmp_err err = pmp_products_open(&products, NULL);
   if (err != PMP_OK) return pmp_fail(msg, err, "oneDNN cannot prepare products");
   c->self = products;
   c->precision = precision;
   c->pack = cpu_pack;
   c->gemm_packed = cpu_gemm_packed;
-  if (!half) return PMP_OK;
-  c->gemm_bf16 = cpu_gemm_bf16;
-  const size_t length = strlen(c->name);
-  snprintf(c->name + length, sizeof c->name - length, " x bf16");
-  return PMP_OK;
+  if (half) {
+    const size_t length = strlen(c->name);
+    c->gemm_bf16 = cpu_gemm_bf16;
+    snprintf(c->name + length, sizeof c->name - length, " x bf16");
+  }
+  err = open_workers(c);
+  if (err == PMP_OK) return PMP_OK;
+  pmp_compute_close(c);
+  return pmp_fail(msg, err, "oneDNN cannot prepare products for %d threads", c->threads);
 }
 
 void pmp_compute_close(struct pmp_compute *c) {
   if (c->pack != cpu_pack) return; /* nothing is held, or somebody stands between */
+  close_workers(c);
   pmp_products_close(c->self);
   c->self = NULL;
   c->pack = NULL;

@@ -2,6 +2,8 @@
 #include "policy/nn/net_layout.h"
 #include "policy/nn/rows.h"
 
+#include <omp.h>
+
 #define ALIGN 16 /* floats: what the parts of a cache start at */
 
 /* States are taken a chunk at a time through all layers, so that what one layer writes is still
@@ -11,6 +13,7 @@
 #define CHUNK_ROWS 1280
 #define PACKED_ROWS 16        /* of weights: fewer gain nothing by being packed */
 #define EVALUATE_FLOATS 81920 /* of a hidden layer: what a chunk of an evaluation has */
+#define TEAM_MAX 16           /* threads that evaluate chunks of their own */
 
 /* ---- where things lie ---- */
 
@@ -29,7 +32,8 @@ struct plan {
   size_t sums;      /* scratch of row kernels */
   size_t weights16; /* all parameters */
   size_t packed[PMP_NET_HIDDEN_MAX + 1]; /* of an evaluation: weights of each layer */
-  size_t saved;                          /* the first chunk's part of what backward needs */
+  size_t saved; /* the first chunk's part of what backward needs, or of an evaluation the first of
+                   the places where chunks are worked on */
   /* Within a chunk's part: */
   size_t y[PMP_NET_HIDDEN_MAX],
       y16[PMP_NET_HIDDEN_MAX]; /* outputs of hidden layers (rows x width) */
@@ -56,10 +60,12 @@ static size_t widest(const struct pmp_net *net) {
   return most;
 }
 
-static void divide(size_t states, size_t per, size_t rows, struct plan *p) {
+static void divide(size_t states, size_t per, size_t rows, bool even, struct plan *p) {
   const size_t most = rows / per > 0 ? rows / per : 1;
   *p = (struct plan){.chunks = (states + most - 1) / most};
+  if (even && p->chunks > 1) p->chunks += p->chunks % 2; /* two threads have as much to do */
   p->states = (states + p->chunks - 1) / p->chunks;
+  p->chunks = (states + p->states - 1) / p->states; /* of few states one may be left with none */
   p->rows = p->states * per;
   p->room_states = states < most ? states : most;
   p->room_rows = p->room_states * per;
@@ -81,7 +87,7 @@ static void plan_saved(const struct pmp_net *net, struct plan *p) {
 
 static void plan_make(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
   const size_t most = widest(net), out = net->config.out, wide = most > out ? most : out;
-  divide(states, per, CHUNK_ROWS, p);
+  divide(states, per, CHUNK_ROWS, false, p);
   plan_saved(net, p);
   size_t common = 0;
   if (per > 1) p->group = take(&common, p->room_states * pmp_net_width(net, 0));
@@ -106,23 +112,24 @@ static size_t packed_rows(const struct pmp_net *net, uint32_t layer, size_t per)
   return layer == 0 && per > 1 ? net->config.in_own : pmp_net_inputs(net, layer);
 }
 
-/* For an evaluation nothing is saved: y[0] and y[1] are two places that hidden layers use in turn,
- * y16[0] one. */
+/* For an evaluation nothing is saved: a place has room for what two hidden layers give, y[0] and
+ * y[1] in turn, or y16[0]. There is one for each thread that may have a chunk. */
 static size_t plan_evaluate(const struct pmp_net *net, size_t states, size_t per, struct plan *p) {
   const size_t most = widest(net);
   size_t total = 0;
-  divide(states, per, most > 0 ? EVALUATE_FLOATS / most + 1 : CHUNK_ROWS, p);
+  divide(states, per, most > 0 ? EVALUATE_FLOATS / most + 1 : CHUNK_ROWS, true, p);
   if (per > 1) p->group = take(&total, states * pmp_net_width(net, 0));
-  p->y[0] = take(&total, p->room_rows * most);
-  p->y[1] = take(&total, p->room_rows * most);
-  p->y16[0] = take16(&total, p->room_rows * most);
+  p->y[0] = take(&p->saved_each, p->room_rows * most);
+  p->y[1] = take(&p->saved_each, p->room_rows * most);
+  p->y16[0] = take16(&p->saved_each, p->room_rows * most);
+  p->own16 = take16(&p->saved_each, p->room_rows * net->config.in_own);
   p->weights16 = take16(&total, net->floats);
   p->shared16 = take16(&total, states * net->config.in_shared);
-  p->own16 = take16(&total, p->room_rows * net->config.in_own);
   for (uint32_t l = 0; p->chunks > 1 && l < pmp_net_layers(net); l++)
     p->packed[l] = take(&total, pmp_compute_packed_floats((int64_t)pmp_net_width(net, l),
                                                           (int64_t)packed_rows(net, l, per)));
-  return total;
+  p->saved = total;
+  return total + (p->chunks < TEAM_MAX ? p->chunks : TEAM_MAX) * p->saved_each;
 }
 
 size_t pmp_net_evaluate_floats(const struct pmp_net *net, size_t rows, size_t states) {
@@ -185,13 +192,13 @@ static enum pmp_err multiply(const struct chunk *k, bool ta, bool tb, size_t m, 
                           ldb, beta, c, (int64_t)n);
 }
 
-/* Chunk `i` of `states` states. */
-static void chunk_set(struct chunk *k, size_t i, size_t states, float *cache) {
+/* Chunk `i` of `states` states, in the place-th part of the cache. */
+static void chunk_set(struct chunk *k, size_t i, size_t place, size_t states, float *cache) {
   k->first = i * k->plan->states;
   k->states = states - k->first < k->plan->states ? states - k->first : k->plan->states;
   k->rows = k->states * k->per;
   k->common = cache;
-  k->saved = cache + k->plan->saved + i * k->plan->saved_each;
+  k->saved = cache + k->plan->saved + place * k->plan->saved_each;
 }
 
 /* Its inputs; rounded ones are there already when it was forward's. */
@@ -287,7 +294,7 @@ enum pmp_err pmp_net_forward(const struct pmp_net *net, struct pmp_compute *comp
   plan_make(net, states, per, &plan);
   k.weights = weights_of(net, compute, params, half_at(cache, plan.weights16));
   for (size_t i = 0; i < plan.chunks; i++) {
-    chunk_set(&k, i, states, cache);
+    chunk_set(&k, i, i, states, cache);
     chunk_inputs(&k, shared, own, false);
     PMP_TRY(chunk_forward(&k, out));
   }
@@ -349,10 +356,10 @@ static enum pmp_err chunk_evaluate(const struct chunk *k, float *out) {
   const struct pmp_net *net = k->net;
   const uint32_t last = net->config.hidden_count;
   const float *x = NULL;
-  uint16_t *x16 = half_at(k->common, k->plan->y16[0]);
+  uint16_t *x16 = half_at(k->saved, k->plan->y16[0]);
   for (uint32_t l = 0; l <= last; l++) {
     const float *group = NULL;
-    float *z = l < last ? k->common + k->plan->y[l % 2] : out + k->first * k->per * net->config.out;
+    float *z = l < last ? k->saved + k->plan->y[l % 2] : out + k->first * k->per * net->config.out;
     if (l == 0)
       PMP_TRY(evaluate_first(k, z, &group));
     else
@@ -364,6 +371,54 @@ static enum pmp_err chunk_evaluate(const struct chunk *k, float *out) {
     x = z;
   }
   return PMP_OK;
+}
+
+/* What all chunks of an evaluation have in common. */
+struct evaluation {
+  struct chunk chunk; /* but for which one it is */
+  struct operand all; /* states */
+  const float *own;
+  size_t states;
+  float *scratch, *out;
+};
+
+/* Chunk i in a place of its own. */
+static enum pmp_err evaluate_chunk(const struct evaluation *e, size_t i, size_t place,
+                                   struct pmp_compute *compute) {
+  struct chunk k = e->chunk;
+  const struct pmp_net_config *c = &k.net->config;
+  chunk_set(&k, i, place, e->states, e->scratch);
+  k.compute = compute;
+  const float *rows = c->in_own ? e->own + k.first * k.per * c->in_own : NULL;
+  k.shared = operand_from(e->all, k.first * c->in_shared);
+  k.own = operand_of(compute, rows, k.rows * c->in_own, half_at(k.saved, k.plan->own16));
+  return chunk_evaluate(&k, e->out);
+}
+
+/* All of them, each by one thread where the backend has workers: within a chunk nobody waits for
+ * anybody. */
+static enum pmp_err evaluate_chunks(const struct evaluation *e) {
+  struct pmp_compute *compute = e->chunk.compute;
+  const size_t chunks = e->chunk.plan->chunks;
+  const size_t most = chunks < TEAM_MAX ? chunks : TEAM_MAX;
+  enum pmp_err failed = PMP_OK;
+  if (compute->worker == NULL || chunks == 1) {
+    for (size_t i = 0; i < chunks; i++) PMP_TRY(evaluate_chunk(e, i, 0, compute));
+    return PMP_OK;
+  }
+  const int team = (size_t)compute->threads < most ? compute->threads : (int)most;
+  pmp_compute_divide(compute, team);
+#pragma omp parallel for schedule(dynamic) num_threads(team)
+  for (size_t i = 0; i < chunks; i++) {
+    const size_t place = (size_t)omp_get_thread_num();
+    const enum pmp_err err = evaluate_chunk(e, i, place, &compute->worker[place]);
+    if (err != PMP_OK) {
+#pragma omp atomic write
+      failed = err;
+    }
+  }
+  pmp_compute_join(compute, team);
+  return failed;
 }
 
 enum pmp_err pmp_net_evaluate(const struct pmp_net *net, struct pmp_compute *compute,
@@ -380,14 +435,7 @@ enum pmp_err pmp_net_evaluate(const struct pmp_net *net, struct pmp_compute *com
   if (per > 1)
     PMP_TRY(multiply(&k, false, false, states, pmp_net_width(net, 0), c->in_shared, all,
                      weight(&k, net->weight[0]), 0, scratch + plan.group));
-  for (size_t i = 0; i < plan.chunks; i++) {
-    chunk_set(&k, i, states, scratch);
-    const float *rows = c->in_own ? own + k.first * per * c->in_own : NULL;
-    k.shared = operand_from(all, k.first * c->in_shared);
-    k.own = operand_of(compute, rows, k.rows * c->in_own, half_at(scratch, plan.own16));
-    PMP_TRY(chunk_evaluate(&k, out));
-  }
-  return PMP_OK;
+  return evaluate_chunks(&(struct evaluation){k, all, own, states, scratch, out});
 }
 
 /* ---- backward ---- */
@@ -469,7 +517,7 @@ enum pmp_err pmp_net_backward(const struct pmp_net *net, struct pmp_compute *com
   plan_make(net, states, per, &plan);
   if (is_half(compute)) k.weights = half_at(cache, plan.weights16); /* forward's */
   for (size_t i = 0; i < plan.chunks; i++) {
-    chunk_set(&k, i, states, cache);
+    chunk_set(&k, i, i, states, cache);
     chunk_inputs(&k, shared, own, true);
     PMP_TRY(chunk_backward(&k, dout, dparams, dshared, down));
   }

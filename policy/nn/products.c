@@ -1,5 +1,7 @@
 #include "policy/nn/products.h"
 
+#include "policy/nn/pack.h"
+
 #include <oneapi/dnnl/dnnl.h>
 
 #include <stdlib.h>
@@ -20,11 +22,14 @@ struct layout {
   int64_t n, k;
   bool half;
   dnnl_memory_desc_t desc;
-  dnnl_primitive_t reorder; /* from dense float32 */
+  bool known; /* pack says how */
+  struct pmp_pack pack;
+  dnnl_primitive_t reorder; /* otherwise: from dense float32 */
   dnnl_memory_t from, to;
 };
 
 struct pmp_products {
+  const struct pmp_products *packs; /* whose layouts count: another's, or itself */
   dnnl_engine_t engine;
   dnnl_stream_t stream;
   size_t taken, layouts;
@@ -51,9 +56,10 @@ static void forget_layout(struct layout *l) {
   *l = (struct layout){.reorder = NULL};
 }
 
-enum pmp_err pmp_products_open(struct pmp_products **products) {
+enum pmp_err pmp_products_open(struct pmp_products **products, const struct pmp_products *packs) {
   struct pmp_products *own = *products = calloc(1, sizeof *own);
   if (own == NULL) return PMP_ENOMEM;
+  own->packs = packs ? packs : own;
   if (ok(dnnl_engine_create(&own->engine, dnnl_cpu, 0)) &&
       ok(dnnl_stream_create(&own->stream, own->engine, dnnl_stream_default_flags)))
     return PMP_OK;
@@ -187,7 +193,8 @@ static struct pmp_product dense(int64_t m, int64_t n, int64_t k, bool half) {
   return (struct pmp_product){.m = m, .n = n, .k = k, .lda = k, .ldb = n, .ldc = n, .half = half};
 }
 
-static struct layout *layout_find(struct pmp_products *own, int64_t n, int64_t k, bool half) {
+static const struct layout *layout_find(const struct pmp_products *own, int64_t n, int64_t k,
+                                        bool half) {
   for (size_t i = 0; i < own->layouts; i++)
     if (own->layout[i].n == n && own->layout[i].k == k && own->layout[i].half == half)
       return &own->layout[i];
@@ -210,10 +217,33 @@ static bool choose(const struct pmp_products *own, int64_t m, struct layout *l) 
                      pmp_products_packed_floats(l->n, l->k) * sizeof(float);
 }
 
+static int64_t up(int64_t x, int64_t to) {
+  return (x + to - 1) / to * to;
+}
+
+/* Is it the layout of pack.h? */
+static bool recognise(struct layout *l) {
+  const dnnl_memory_desc_t *d = &l->desc;
+  const dnnl_blocking_desc_t *b = &d->format_desc.blocking;
+  if (d->format_kind != dnnl_blocked || d->offset0 != 0 || d->extra.flags != 0 ||
+      b->inner_nblks != (l->half ? 3 : 2) || b->inner_idxs[0] != 0 || b->inner_blks[0] != 16 ||
+      b->inner_idxs[1] != 1 || b->inner_blks[1] > PMP_PACK_WIDTH_MAX)
+    return false;
+  if (l->half && (b->inner_idxs[2] != 0 || b->inner_blks[2] != 2)) return false;
+  if (d->padded_dims[0] != up(l->k, l->half ? 32 : 16) ||
+      d->padded_dims[1] != up(l->n, b->inner_blks[1]))
+    return false;
+  l->pack = (struct pmp_pack){l->n, l->k, b->inner_blks[1], b->strides[1], b->strides[0]};
+  return true;
+}
+
 static bool layout_make(struct pmp_products *own, int64_t m, struct layout *l) {
   dnnl_memory_desc_t from;
   dnnl_primitive_desc_t desc = NULL;
-  const bool good = choose(own, m, l) && describe(&from, false, l->k, l->n, l->n, dnnl_f32) &&
+  if (!choose(own, m, l)) return false;
+  l->known = recognise(l);
+  if (l->known) return true;
+  const bool good = describe(&from, false, l->k, l->n, l->n, dnnl_f32) &&
                     hold(own, &from, &l->from) && hold(own, &l->desc, &l->to) &&
                     ok(dnnl_reorder_primitive_desc_create(&desc, &from, own->engine, &l->desc,
                                                           own->engine, NULL)) &&
@@ -225,13 +255,21 @@ static bool layout_make(struct pmp_products *own, int64_t m, struct layout *l) {
 
 enum pmp_err pmp_products_pack(struct pmp_products *own, int64_t m, int64_t n, int64_t k, bool half,
                                const float *b, float *packed) {
-  struct layout *l = layout_find(own, n, k, half);
+  const struct layout *l = layout_find(own, n, k, half);
   if (l == NULL) {
     if (own->layouts == LAYOUTS_MAX) return PMP_EUNAVAILABLE;
-    l = &own->layout[own->layouts];
-    *l = (struct layout){.n = n, .k = k, .half = half};
-    if (!layout_make(own, m, l)) return PMP_EUNAVAILABLE;
+    struct layout *made = &own->layout[own->layouts];
+    *made = (struct layout){.n = n, .k = k, .half = half};
+    if (!layout_make(own, m, made)) return PMP_EUNAVAILABLE;
     own->layouts++;
+    l = made;
+  }
+  if (l->known) {
+    if (half)
+      pmp_pack_halves(&l->pack, b, (uint16_t *)(void *)packed);
+    else
+      pmp_pack_floats(&l->pack, b, packed);
+    return PMP_OK;
   }
   if (!point(l->from, b) || !point(l->to, packed)) return PMP_EINTERNAL;
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, l->from}, {DNNL_ARG_TO, l->to}};
@@ -243,7 +281,7 @@ enum pmp_err pmp_products_pack(struct pmp_products *own, int64_t m, int64_t n, i
 
 enum pmp_err pmp_products_run_packed(struct pmp_products *own, int64_t m, int64_t n, int64_t k,
                                      bool half, const void *a, const float *packed, float *c) {
-  const struct layout *l = layout_find(own, n, k, half);
+  const struct layout *l = layout_find(own->packs, n, k, half);
   const struct pmp_product s = dense(m, n, k, half);
   return l == NULL ? PMP_EINVALID : run(own, find(own, &s, &l->desc), a, packed, c);
 }

@@ -20,7 +20,10 @@ struct pmp_product {
   bool ta, tb, half;
 };
 
-PMP_MUST_CHECK enum pmp_err pmp_products_open(struct pmp_products **products);
+/* packs (nullable): whose packed operands these products read, instead of their own; it must stay
+ * open and pack nothing while they run. */
+PMP_MUST_CHECK enum pmp_err pmp_products_open(struct pmp_products **products,
+                                              const struct pmp_products *packs);
 void pmp_products_close(struct pmp_products *products);
 /* m, n, k > 0. PMP_EINTERNAL when oneDNN refuses. */
 PMP_MUST_CHECK enum pmp_err pmp_products_run(struct pmp_products *products,

@@ -16,93 +16,141 @@ STEP __m512 splat(float x) {
   return _mm512_set1_ps(x);
 }
 
+/* Several times 16 numbers go through a chain of operations side by side: one alone would wait for
+ * each of its results. */
+#define SIDE 4
+#define EACH for (size_t i = 0; i < SIDE; i++)
+
+struct side {
+  __m512 v[SIDE];
+};
+
 /* 2^y - 1 for -126 <= y <= 0; coefficients as in math.h. */
-STEP __m512 exp2m1(__m512 y) {
-  const __m512 round = splat(12582912.0f), shifted = _mm512_add_ps(y, round);
-  const __m512 f = _mm512_sub_ps(y, _mm512_sub_ps(shifted, round));
-  const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted), _mm512_set1_epi32(127));
-  const __m512 scale = _mm512_castsi512_ps(_mm512_slli_epi32(power, 23));
-  __m512 p = splat(1.540351223e-4f);
-  p = _mm512_fmadd_ps(p, f, splat(1.339073526e-3f));
-  p = _mm512_fmadd_ps(p, f, splat(9.618237615e-3f));
-  p = _mm512_fmadd_ps(p, f, splat(5.550357327e-2f));
-  p = _mm512_fmadd_ps(p, f, splat(2.402264923e-1f));
-  p = _mm512_fmadd_ps(p, f, splat(6.931471825e-1f));
-  return _mm512_fmadd_ps(_mm512_mul_ps(scale, f), p, _mm512_sub_ps(scale, splat(1)));
+STEP struct side exp2m1(struct side y) {
+  const __m512 round = splat(12582912.0f);
+  struct side f, p, scale;
+  EACH scale.v[i] = _mm512_add_ps(y.v[i], round);
+  EACH f.v[i] = _mm512_sub_ps(y.v[i], _mm512_sub_ps(scale.v[i], round));
+  EACH p.v[i] = _mm512_fmadd_ps(splat(1.540351223e-4f), f.v[i], splat(1.339073526e-3f));
+  EACH p.v[i] = _mm512_fmadd_ps(p.v[i], f.v[i], splat(9.618237615e-3f));
+  EACH p.v[i] = _mm512_fmadd_ps(p.v[i], f.v[i], splat(5.550357327e-2f));
+  EACH p.v[i] = _mm512_fmadd_ps(p.v[i], f.v[i], splat(2.402264923e-1f));
+  EACH p.v[i] = _mm512_fmadd_ps(p.v[i], f.v[i], splat(6.931471825e-1f));
+  EACH scale.v[i] = _mm512_castsi512_ps(_mm512_slli_epi32(
+      _mm512_add_epi32(_mm512_castps_si512(scale.v[i]), _mm512_set1_epi32(127)), 23));
+  EACH p.v[i] = _mm512_fmadd_ps(_mm512_mul_ps(scale.v[i], f.v[i]), p.v[i],
+                                _mm512_sub_ps(scale.v[i], splat(1)));
+  return p;
 }
 
-STEP __m512 tanh16(__m512 x) {
-  const __m512 sign = splat(-0.0f), a = _mm512_andnot_ps(sign, x);
+STEP struct side tanh16(struct side x) {
+  const __m512 sign = splat(-0.0f);
+  struct side t;
   /* Of two numbers of which one is NaN the minimum is the second. */
-  const __m512 t = exp2m1(_mm512_mul_ps(_mm512_min_ps(splat(43.5f), a), splat(-2.88539008f)));
-  const __m512 y = _mm512_div_ps(t, _mm512_add_ps(t, splat(2)));
+  EACH t.v[i] = _mm512_mul_ps(_mm512_min_ps(splat(43.5f), _mm512_andnot_ps(sign, x.v[i])),
+                              splat(-2.88539008f));
+  t = exp2m1(t);
+  EACH t.v[i] = _mm512_div_ps(t.v[i], _mm512_add_ps(t.v[i], splat(2)));
   /* |y| with x's sign: bits of y where the mask is 0, of x where it is 1. */
-  return _mm512_castsi512_ps(
-      _mm512_ternarylogic_epi32(_mm512_castps_si512(sign), _mm512_castps_si512(x),
-                                _mm512_castps_si512(_mm512_andnot_ps(sign, y)), 0xca));
+  EACH t.v[i] = _mm512_castsi512_ps(
+      _mm512_ternarylogic_epi32(_mm512_castps_si512(sign), _mm512_castps_si512(x.v[i]),
+                                _mm512_castps_si512(_mm512_andnot_ps(sign, t.v[i])), 0xca));
+  return t;
 }
 
-STEP __m512 elu16(__m512 x) {
-  const __m512 y = _mm512_max_ps(splat(-126), _mm512_mul_ps(x, splat(1.44269504f)));
-  const __mmask16 below = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-  return _mm512_mask_mov_ps(x, below, exp2m1(y)); /* NaN stays */
+STEP struct side elu16(struct side x) {
+  struct side y;
+  EACH y.v[i] = _mm512_max_ps(splat(-126), _mm512_mul_ps(x.v[i], splat(1.44269504f)));
+  y = exp2m1(y);
+  EACH {
+    const __mmask16 below = _mm512_cmp_ps_mask(x.v[i], _mm512_setzero_ps(), _CMP_LT_OQ);
+    y.v[i] = _mm512_mask_mov_ps(x.v[i], below, y.v[i]); /* NaN stays */
+  }
+  return y;
 }
 
-/* The 16 numbers at j of a row, or the fewer that are left there. */
+/* SIDE times 16 numbers from j on of a row, or the fewer that are left there. */
 struct part {
   size_t j;
   bool full;
-  __mmask16 mask;
+  __mmask16 mask[SIDE];
 };
 
+STEP __mmask16 mask_of(size_t left) {
+  return (__mmask16)(left >= 16 ? 0xffffu : (1u << left) - 1u);
+}
+
 STEP struct part part_of(size_t n, size_t j) {
-  const size_t left = n - j;
-  return (struct part){j, left >= 16, (__mmask16)(left >= 16 ? 0xffffu : (1u << left) - 1u)};
+  struct part p = {j, n - j >= 16 * SIDE, {0}};
+  size_t left = n - j;
+  EACH {
+    p.mask[i] = mask_of(left);
+    left -= left >= 16 ? 16 : left;
+  }
+  return p;
 }
 
 STEP struct part full_at(size_t j) {
-  return (struct part){j, true, 0xffff};
+  struct part p = {j, true, {0}};
+  EACH p.mask[i] = 0xffff;
+  return p;
 }
 
-STEP __m512 load(const float *row, struct part p) {
-  return p.full ? _mm512_loadu_ps(row + p.j) : _mm512_maskz_loadu_ps(p.mask, row + p.j);
+STEP struct side load(const float *row, struct part p) {
+  struct side x;
+  EACH x.v[i] = p.full ? _mm512_loadu_ps(row + p.j + 16 * i)
+                       : _mm512_maskz_loadu_ps(p.mask[i], row + p.j + 16 * i);
+  return x;
 }
 
-STEP void store(float *row, struct part p, __m512 x) {
-  if (p.full)
-    _mm512_storeu_ps(row + p.j, x);
-  else
-    _mm512_mask_storeu_ps(row + p.j, p.mask, x);
+STEP void store(float *row, struct part p, struct side x) {
+  EACH {
+    if (p.full)
+      _mm512_storeu_ps(row + p.j + 16 * i, x.v[i]);
+    else
+      _mm512_mask_storeu_ps(row + p.j + 16 * i, p.mask[i], x.v[i]);
+  }
 }
 
-STEP __m512 added(struct pmp_row_added a, struct part p) {
-  const __m512 bias = load(a.bias, p);
-  return a.group ? _mm512_add_ps(load(a.group, p), bias) : bias;
+STEP struct side added(struct pmp_row_added a, struct part p) {
+  struct side bias = load(a.bias, p);
+  if (a.group == NULL) return bias;
+  const struct side group = load(a.group, p);
+  EACH bias.v[i] = _mm512_add_ps(group.v[i], bias.v[i]);
+  return bias;
 }
 
 /* ---- rows ---- */
 
-STEP __m512 elu_at(struct pmp_row_added a, const float *z, struct part p) {
-  return elu16(_mm512_add_ps(load(z, p), added(a, p)));
+STEP struct side elu_at(struct pmp_row_added a, const float *z, struct part p) {
+  struct side x = load(z, p);
+  const struct side add = added(a, p);
+  EACH x.v[i] = _mm512_add_ps(x.v[i], add.v[i]);
+  return elu16(x);
 }
 
-STEP __m512 norm_at(const struct pmp_row_scaled *s, float *z, struct part p, bool keep, bool elu) {
-  const __m512 x = _mm512_mul_ps(_mm512_sub_ps(load(z, p), splat(s->mean)), splat(s->rstd));
+STEP struct side norm_at(const struct pmp_row_scaled *s, float *z, struct part p, bool keep,
+                         bool elu) {
+  const struct side gain = load(s->gain, p), shift = load(s->shift, p);
+  struct side x = load(z, p);
+  EACH x.v[i] = _mm512_mul_ps(_mm512_sub_ps(x.v[i], splat(s->mean)), splat(s->rstd));
   if (keep) store(z, p, x);
-  const __m512 v = _mm512_fmadd_ps(x, load(s->gain, p), load(s->shift, p));
-  return elu ? elu16(v) : tanh16(v);
+  EACH x.v[i] = _mm512_fmadd_ps(x.v[i], gain.v[i], shift.v[i]);
+  return elu ? elu16(x) : tanh16(x);
 }
+
+#define AT_ONCE (16 * SIDE)
 
 WIDE static void elu_wide(size_t n, struct pmp_row_added a, const float *z, float *y) {
   size_t j = 0;
-  for (; j + 16 <= n; j += 16) store(y, full_at(j), elu_at(a, z, full_at(j)));
+  for (; j + AT_ONCE <= n; j += AT_ONCE) store(y, full_at(j), elu_at(a, z, full_at(j)));
   if (j < n) store(y, part_of(n, j), elu_at(a, z, part_of(n, j)));
 }
 
 STEP void norm_all(size_t n, const struct pmp_row_scaled *s, float *z, bool keep, bool elu,
                    float *y) {
   size_t j = 0;
-  for (; j + 16 <= n; j += 16) store(y, full_at(j), norm_at(s, z, full_at(j), keep, elu));
+  for (; j + AT_ONCE <= n; j += AT_ONCE) store(y, full_at(j), norm_at(s, z, full_at(j), keep, elu));
   if (j < n) store(y, part_of(n, j), norm_at(s, z, part_of(n, j), keep, elu));
 }
 
@@ -110,8 +158,10 @@ WIDE static void norm_wide(size_t n, const struct pmp_row_scaled *s, float *z, b
                            float *y) {
   if (elu)
     norm_all(n, s, z, keep, true, y);
+  else if (keep)
+    norm_all(n, s, z, true, false, y);
   else
-    norm_all(n, s, z, keep, false, y);
+    norm_all(n, s, z, false, false, y);
 }
 
 /* Sums in float64: of the lower and the upper half of 16 numbers. */
@@ -119,11 +169,15 @@ struct sums {
   __m512d sum[2], square[2];
 };
 
-STEP void add_at(struct pmp_row_added a, float *z, struct part p, struct sums *s) {
-  const __m512 x = _mm512_add_ps(load(z, p), added(a, p));
+/* 16 numbers, or those in the mask. */
+STEP void add_at(struct pmp_row_added a, float *z, size_t j, __mmask16 mask, struct sums *s) {
+  const __m512 bias = _mm512_maskz_loadu_ps(mask, a.bias + j);
+  const __m512 both =
+      a.group ? _mm512_add_ps(_mm512_maskz_loadu_ps(mask, a.group + j), bias) : bias;
+  const __m512 x = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, z + j), both);
   const __m512d d[2] = {_mm512_cvtps_pd(_mm512_castps512_ps256(x)),
                         _mm512_cvtps_pd(_mm512_extractf32x8_ps(x, 1))};
-  store(z, p, x);
+  _mm512_mask_storeu_ps(z + j, mask, x);
   for (int i = 0; i < 2; i++) s->sum[i] = _mm512_add_pd(s->sum[i], d[i]);
   for (int i = 0; i < 2; i++) s->square[i] = _mm512_fmadd_pd(d[i], d[i], s->square[i]);
 }
@@ -137,10 +191,10 @@ WIDE static struct pmp_row_moments add_wide(size_t n, struct pmp_row_added a, fl
   struct sums s = {{zero, zero}, {zero, zero}}, t = s; /* two, which need not wait for each other */
   size_t j = 0;
   for (; j + 32 <= n; j += 32) {
-    add_at(a, z, full_at(j), &s);
-    add_at(a, z, full_at(j + 16), &t);
+    add_at(a, z, j, 0xffff, &s);
+    add_at(a, z, j + 16, 0xffff, &t);
   }
-  for (; j < n; j += 16) add_at(a, z, part_of(n, j), &s);
+  for (; j < n; j += 16) add_at(a, z, j, mask_of(n - j), &s);
   return (struct pmp_row_moments){total(s.sum[0], s.sum[1], t.sum[0], t.sum[1]),
                                   total(s.square[0], s.square[1], t.square[0], t.square[1])};
 }
@@ -149,19 +203,25 @@ WIDE static struct pmp_row_moments add_wide(size_t n, struct pmp_row_added a, fl
 
 #define HALF_STEP static inline __attribute__((always_inline, target(BASE ",avx512bf16")))
 
-HALF_STEP void put16(uint16_t *to, struct part p, __m512 x) {
-  _mm256_mask_storeu_epi16(to + p.j, p.mask, (__m256i)_mm512_cvtneps_pbh(x));
+HALF_STEP void put16(uint16_t *to, struct part p, struct side x) {
+  EACH {
+    const __m256i half = (__m256i)_mm512_cvtneps_pbh(x.v[i]);
+    if (p.full)
+      _mm256_storeu_si256((__m256i *)(void *)(to + p.j + 16 * i), half);
+    else
+      _mm256_mask_storeu_epi16(to + p.j + 16 * i, p.mask[i], half);
+  }
 }
 
 HALF static void round_half(size_t n, const float *x, uint16_t *y16) {
   size_t j = 0;
-  for (; j + 16 <= n; j += 16) put16(y16, full_at(j), load(x, full_at(j)));
+  for (; j + AT_ONCE <= n; j += AT_ONCE) put16(y16, full_at(j), load(x, full_at(j)));
   if (j < n) put16(y16, part_of(n, j), load(x, part_of(n, j)));
 }
 
 HALF_STEP void elu_half_at(struct pmp_row_added a, const float *z, struct part p, float *y,
                            uint16_t *y16) {
-  const __m512 v = elu_at(a, z, p);
+  const struct side v = elu_at(a, z, p);
   if (y) store(y, p, v);
   put16(y16, p, v);
 }
@@ -169,13 +229,13 @@ HALF_STEP void elu_half_at(struct pmp_row_added a, const float *z, struct part p
 HALF static void elu_half(size_t n, struct pmp_row_added a, const float *z, float *y,
                           uint16_t *y16) {
   size_t j = 0;
-  for (; j + 16 <= n; j += 16) elu_half_at(a, z, full_at(j), y, y16);
+  for (; j + AT_ONCE <= n; j += AT_ONCE) elu_half_at(a, z, full_at(j), y, y16);
   if (j < n) elu_half_at(a, z, part_of(n, j), y, y16);
 }
 
 HALF_STEP void norm_half_at(const struct pmp_row_scaled *s, float *z, struct part p, bool keep,
                             bool elu, float *y, uint16_t *y16) {
-  const __m512 v = norm_at(s, z, p, keep, elu);
+  const struct side v = norm_at(s, z, p, keep, elu);
   if (y) store(y, p, v);
   put16(y16, p, v);
 }
@@ -183,7 +243,7 @@ HALF_STEP void norm_half_at(const struct pmp_row_scaled *s, float *z, struct par
 HALF_STEP void norm_half_all(size_t n, const struct pmp_row_scaled *s, float *z, bool keep,
                              bool elu, float *y, uint16_t *y16) {
   size_t j = 0;
-  for (; j + 16 <= n; j += 16) norm_half_at(s, z, full_at(j), keep, elu, y, y16);
+  for (; j + AT_ONCE <= n; j += AT_ONCE) norm_half_at(s, z, full_at(j), keep, elu, y, y16);
   if (j < n) norm_half_at(s, z, part_of(n, j), keep, elu, y, y16);
 }
 
@@ -191,8 +251,10 @@ HALF static void norm_half(size_t n, const struct pmp_row_scaled *s, float *z, b
                            float *y, uint16_t *y16) {
   if (elu)
     norm_half_all(n, s, z, keep, true, y, y16);
+  else if (keep)
+    norm_half_all(n, s, z, true, false, y, y16);
   else
-    norm_half_all(n, s, z, keep, false, y, y16);
+    norm_half_all(n, s, z, false, false, y, y16);
 }
 
 /* ---- the tables: without and with the instruction that rounds ---- */

@@ -130,6 +130,36 @@ static void test_bits(void **state) {
   assert_memory_equal(a.v + 5, shifted.v + 5, (N - 5) * sizeof(float));
 }
 
+/* One where the thread sanitizer would see races inside libgomp, which is not built for it. */
+#ifdef __SANITIZE_THREAD__
+#define TEAM 1
+#else
+#define TEAM 3
+#endif
+
+/* Who updates which part makes no difference. */
+static void test_threads(void **state) {
+  (void)state;
+  enum { MANY = 100001 };
+  struct pmp_rng rng;
+  float *all[2][4]; /* m, v, params, grad */
+  for (int way = 0; way < 2; way++) {
+    pmp_rng_init(&rng, 3, 0);
+    for (int i = 0; i < 4; i++) {
+      all[way][i] = calloc(MANY, sizeof(float));
+      assert_non_null(all[way][i]);
+      if (i >= 2) pmp_rng_normal_fill(&rng, all[way][i], MANY);
+    }
+    struct pmp_adam adam = {all[way][0], all[way][1], MANY, 0};
+    for (int t = 0; t < 2; t++)
+      pmp_adam_apply_by(way == 0 ? 1 : TEAM, &adam, &usual, all[way][2], all[way][3], 1);
+  }
+  for (int i = 0; i < 4; i++) {
+    assert_memory_equal(all[0][i], all[1][i], MANY * sizeof(float));
+    free(all[0][i]), free(all[1][i]);
+  }
+}
+
 static void test_nonfinite_changes_nothing(void **state) {
   (void)state;
   static struct big b, before;
@@ -205,6 +235,7 @@ int main(void) {
       cmocka_unit_test(test_late_step),
       cmocka_unit_test(test_norm_and_clip),
       cmocka_unit_test(test_bits),
+      cmocka_unit_test(test_threads),
       cmocka_unit_test(test_nonfinite_changes_nothing),
       cmocka_unit_test(test_too_large_changes_nothing),
       cmocka_unit_test(test_descends),

@@ -65,6 +65,75 @@ static void test_learns_with_critic(void **state) {
   pmp_trainer_close(t);
 }
 
+/* Values of the actions that the step judges, found again: the batch and the noise are drawn as it
+ * draws them, first the actions of the bootstrap, then those to judge. */
+static double *judged_values(struct pmp_trainer *t, struct pmp_arena *arena, size_t *groups) {
+  const struct pmp_trainer_config *c = &t->config;
+  const struct pmp_dist *dist = &c->policy.dist;
+  struct pmp_trainer_counters now = t->counters;
+  struct pmp_batch batch;
+  assert_int_equal(pmp_replay_draw(t->replay, &now.batch_rng, c->batch, now.version, arena, &batch),
+                   PMP_OK);
+  const size_t b = batch.b, per = c->label_samples;
+  float *cache = pmp_arena_array(arena, pmp_policy_cache_floats(&t->policy, b), sizeof *cache);
+  float *head = pmp_arena_array(arena, b * t->policy.head, sizeof *head);
+  float *boot_head = pmp_arena_array(arena, b * t->policy.head, sizeof *boot_head);
+  float *act = pmp_arena_array(arena, b * 16 * dist->dim, sizeof *act);
+  float *value = pmp_arena_array(arena, b * per, sizeof *value);
+  double *wide = pmp_arena_array(arena, b * per, sizeof *wide);
+  const float *ref = pmp_trainer_ref(t);
+  assert_true(wide != NULL && per <= 16 && c->value_samples <= 16);
+  assert_int_equal(
+      pmp_policy_forward(&t->policy, &t->compute, ref, b, batch.boot_obs, cache, boot_head),
+      PMP_OK);
+  assert_int_equal(pmp_policy_forward(&t->policy, &t->compute, ref, b, batch.obs, cache, head),
+                   PMP_OK);
+  assert_int_equal(pmp_dist_sample(dist, b, c->value_samples, boot_head, &now.action_rng, act),
+                   PMP_OK);
+  assert_int_equal(pmp_dist_sample(dist, b, per, head, &now.action_rng, act), PMP_OK);
+  pmp_dist_action(dist, b * per, act, act);
+  assert_int_equal(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per,
+                                     batch.obs, act, arena, value),
+                   PMP_OK);
+  for (size_t j = 0; j < b * per; j++) wide[j] = (double)value[j];
+  *groups = b;
+  return wide;
+}
+
+static void test_q_statistics(void **state) {
+  (void)state;
+  struct pmp_trainer_config config = world_critic(3);
+  config.label_samples = 5;
+  struct pmp_trainer *t = world_open(&config);
+  struct pmp_arena arena;
+  struct pmp_step_metrics m;
+  assert_int_equal(pmp_arena_init(&arena, 1 << 22), PMP_OK);
+  for (uint64_t i = 1; i <= 6; i++) world_rows(t, t, i);
+  for (int step = 0; step < 20; step++) {
+    size_t groups = 0;
+    pmp_arena_release(&arena, 0);
+    const double *q = judged_values(t, &arena, &groups);
+    double variance = 0.0, least = INFINITY, most = -INFINITY;
+    for (size_t x = 0; x < groups; x++) {
+      double sum = 0.0, squares = 0.0;
+      for (size_t a = 0; a < 5; a++) {
+        sum += q[5 * x + a];
+        squares += q[5 * x + a] * q[5 * x + a];
+        least = fmin(least, q[5 * x + a]);
+        most = fmax(most, q[5 * x + a]);
+      }
+      variance += (squares - sum * sum / 5.0) / 5.0;
+    }
+    m.q_std = m.q_min = m.q_max = 999.0;
+    world_step(t, &m);
+    const double std = sqrt(variance / (double)groups);
+    assert_true(std > 1e-4 && fabs(m.q_std - std) < 1e-6);
+    assert_true(fabs(m.q_min - least) < 1e-5 && fabs(m.q_max - most) < 1e-5);
+  }
+  pmp_arena_fini(&arena);
+  pmp_trainer_close(t);
+}
+
 static double bandit_distance(struct pmp_trainer *t) {
   const float *pi = pmp_trainer_pi(t);
   return sqrt((double)(pi[0] * pi[0] + pi[1] * pi[1]));
@@ -124,6 +193,7 @@ static void test_loss_by_hand(void **state) {
   assert_true(fabs(m.loss_kl) < 1e-6 && fabs(m.kl[0]) < 1e-6);
   assert_true(fabs(m.loss - m.loss_accepted - m.loss_rejected - m.loss_kl) < 1e-9);
   assert_true(isnan(m.kl[1]) && isnan(m.critic_loss) && isnan(m.return_n));
+  assert_true(isnan(m.q_mean) && isnan(m.q_std) && isnan(m.q_min) && isnan(m.q_max));
   assert_true(fabs(m.std - 1.0) < 1e-5);
   pmp_arena_fini(&arena);
   pmp_trainer_close(t);
@@ -452,6 +522,7 @@ static void test_fingerprint(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_seed_same_bits),
                                      cmocka_unit_test(test_learns_with_critic),
+                                     cmocka_unit_test(test_q_statistics),
                                      cmocka_unit_test(test_learns_from_evaluations),
                                      cmocka_unit_test(test_loss_by_hand),
                                      cmocka_unit_test(test_refresh_and_target),

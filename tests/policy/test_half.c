@@ -248,6 +248,57 @@ static void evaluations_match_forwards(void **state) {
   pmp_compute_close(&k);
 }
 
+/* Who evaluates which chunk makes no difference, and all products are counted. */
+static void evaluate_by_several(enum pmp_precision precision) {
+  enum { MANY = 100, EACH = 20, ALL = MANY * EACH, THREADS = TEAM > 1 ? 3 : 1 };
+  const struct pmp_net_config config = {.in_shared = 19,
+                                        .in_own = 17,
+                                        .hidden = {512, 300},
+                                        .hidden_count = 2,
+                                        .out = OUT,
+                                        .first_layer_norm = true,
+                                        .out_scale = 1};
+  struct pmp_net net;
+  struct pmp_rng rng;
+  struct pmp_compute k[THREADS];
+  float *out[THREADS];
+  pmp_rng_init(&rng, 8, 0);
+  assert_int_equal(pmp_net_init(&net, &config, "t", NULL, NULL), PMP_OK);
+  float *params = floats_new(net.floats);
+  pmp_net_init_params(&net, &rng, params);
+  float *shared = normals_new(&rng, MANY * 19, 1), *own = normals_new(&rng, ALL * 17, 1);
+  float *scratch = floats_new(pmp_net_evaluate_floats(&net, ALL, MANY));
+  for (int i = 0; i < THREADS; i++) {
+    assert_int_equal(pmp_compute_cpu(&k[i], i + 1), PMP_OK);
+    assert_int_equal(pmp_compute_prepare(&k[i], precision, NULL), PMP_OK);
+    out[i] = floats_new(ALL * OUT);
+    for (int again = 0; again < 2; again++)
+      assert_int_equal(
+          pmp_net_evaluate(&net, &k[i], params, shared, own, MANY, EACH, scratch, out[i]), PMP_OK);
+    assert_memory_equal(out[i], out[0], ALL * OUT * sizeof *out[i]);
+    assert_int_equal(k[i].flops, k[0].flops);
+    assert_int_equal(k[i].calls, k[0].calls);
+  }
+  for (int i = 0; i < THREADS; i++) {
+    free(out[i]);
+    pmp_compute_close(&k[i]);
+  }
+  free(params), free(shared), free(own), free(scratch);
+}
+
+static void float32_by_several_threads(void **state) {
+  (void)state;
+  evaluate_by_several(PMP_PRECISION_FLOAT32);
+}
+
+static void bf16_by_several_threads(void **state) {
+  (void)state;
+  struct pmp_compute k;
+  open_half(&k, 1); /* or there is none here */
+  pmp_compute_close(&k);
+  evaluate_by_several(PMP_PRECISION_BF16);
+}
+
 static double apart(const float *a, const float *b, size_t n) {
   double gap = 0, size = 0;
   for (size_t i = 0; i < n; i++) {
@@ -315,6 +366,8 @@ int main(void) {
       cmocka_unit_test(any_number_of_shapes),
       cmocka_unit_test(networks_match_float64),
       cmocka_unit_test(evaluations_match_forwards),
+      cmocka_unit_test(float32_by_several_threads),
+      cmocka_unit_test(bf16_by_several_threads),
       cmocka_unit_test(gradients_are_near_float32s),
       cmocka_unit_test(the_same_bits_every_time),
       cmocka_unit_test(unknown_precisions_are_refused),
