@@ -10,6 +10,7 @@ pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(CYAML REQUIRED IMPORTED_TARGET libcyaml)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
@@ -21,6 +22,8 @@ pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c)
 find_path(PMPO_EGL_HEADERS EGL/egl.h REQUIRED)
 find_path(PMPO_OSMESA_HEADERS GL/osmesa.h REQUIRED)
 find_program(PMPO_PROTOC_C protoc-c REQUIRED)
+# The page's plots: becomes part of pmpod.
+find_file(PMPO_CHART_JS chart.min.js PATHS /usr/share/javascript/chart.js NO_DEFAULT_PATH REQUIRED)
 find_library(PMPO_DNNL_LIBRARY dnnl REQUIRED)
 
 # Given by -DPMPO_DEPS, the environment, or the link that set-up leaves in the tree.

@@ -75,3 +75,19 @@ function(pmp_protobuf name file)
   target_include_directories(${name} SYSTEM PUBLIC "${out}")
   target_link_libraries(${name} PUBLIC PkgConfig::PROTOBUF_C)
 endfunction()
+
+# pmp_embed(TARGET NAME patterns...): the page's files, and the plots' library, as a C source of the target.
+function(pmp_embed target name)
+  pmp_glob(files ${ARGN})
+  set(out "${CMAKE_BINARY_DIR}/generated/${name}.c")
+  set(entries "/chart.js=${PMPO_CHART_JS}")
+  foreach(file IN LISTS files)
+    get_filename_component(leaf "${file}" NAME)
+    list(APPEND entries "/${leaf}=${file}")
+  endforeach()
+  add_custom_command(OUTPUT "${out}"
+    COMMAND "${CMAKE_COMMAND}" "-DOUT=${out}" "-DFILES=${entries}" -P "${CMAKE_SOURCE_DIR}/cmake/PmpEmbed.cmake"
+    DEPENDS ${files} "${PMPO_CHART_JS}" "${CMAKE_SOURCE_DIR}/cmake/PmpEmbed.cmake"
+    COMMENT "Embedding the web page" VERBATIM)
+  target_sources(${target} PRIVATE "${out}")
+endfunction()

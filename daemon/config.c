@@ -352,6 +352,26 @@ static enum pmp_err check_spec(const struct pmp_config *c, struct pmp_errmsg *ms
   return PMP_OK;
 }
 
+static enum pmp_err check_reward(const struct pmp_config *c, struct pmp_errmsg *msg) {
+  if (c->reward.source != PMP_REWARD_PEOPLE) return PMP_OK;
+  if (c->label.judge != PMP_JUDGE_CRITIC)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "reward.source: people needs label.judge: critic (with judge people every row "
+                    "of a clip takes the verdict itself)");
+  if (c->learner.n_step != 1)
+    return pmp_fail(msg, PMP_EINVALID,
+                    "reward.source: people needs learner.n_step: 1 (a reward is looked up when its "
+                    "row is drawn)");
+  if (c->run.lockstep) return pmp_fail(msg, PMP_EINVALID, "run.lockstep: people have no lockstep");
+  if (c->reward.hidden.count > PMP_NET_HIDDEN_MAX)
+    return pmp_fail(msg, PMP_EINVALID, "reward.hidden: at most %d layers", PMP_NET_HIDDEN_MAX);
+  return PMP_OK;
+}
+
+bool pmp_config_people(const struct pmp_config *c) {
+  return c->label.judge == PMP_JUDGE_PEOPLE || c->reward.source == PMP_REWARD_PEOPLE;
+}
+
 static double least_tolerance(const struct pmp_config *c, double samples_per_insert) {
   return 2 * fmax((double)c->learner.batch, samples_per_insert * (double)c->limits.chunk_rows);
 }
@@ -367,6 +387,7 @@ double pmp_config_beta_of(double alpha) {
 
 enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_errmsg *msg) {
   PMP_TRY(check_spec(c, msg));
+  PMP_TRY(check_reward(c, msg));
   if (c->objective.beta == -1) c->objective.beta = pmp_config_beta_of(c->objective.alpha);
   const double least = least_tolerance(c, c->learner.samples_per_insert);
   if (c->learner.tolerance != 0 && c->learner.tolerance < least) {

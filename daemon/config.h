@@ -33,13 +33,22 @@ struct pmp_config {
   struct {
     char desk[PMP_CONFIG_TEXT_MAX], data[PMP_CONFIG_TEXT_MAX];
     uint64_t desk_contexts, data_contexts;
+    char http[PMP_CONFIG_TEXT_MAX], http_hosts[PMP_CONFIG_TEXT_MAX];
+    char tls_cert[PMP_CONFIG_TEXT_MAX], tls_key[PMP_CONFIG_TEXT_MAX];
   } listen;
   struct {
     uint64_t message_bytes, chunk_rows, actor_state_bytes, string_bytes, tensor_rank,
         tensor_elements, repeated;
-    uint64_t connections, sessions, requests_per_second, hello_timeout_ms, session_idle_s;
+    uint64_t connections, sessions, requests_per_second, failed_hellos, hello_timeout_ms,
+        session_idle_s;
     uint64_t append_hold_ms, weights_keep_s, weights_keep_bytes, poll_ms, open_items, reader_queue;
   } limits;
+  struct {
+    uint64_t labels_wanted, lease_s, leases, quota;
+    double gold_share;
+    int64_t order; /* enum pmp_items_order */
+    char render[PMP_CONFIG_TEXT_MAX];
+  } desk;
   struct {
     uint64_t capacity_rows, capacity_bytes, compress_level, queue, group_ops, group_bytes;
   } store;
@@ -75,6 +84,12 @@ struct pmp_config {
     uint64_t samples, k, k_rejected;
   } label;
   struct {
+    int64_t source; /* PMP_REWARD_ACTOR, PMP_REWARD_PEOPLE */
+    struct pmp_config_list hidden;
+    uint64_t nets, clips, clip_rows, batch, steps_per_verdict, min_verdicts;
+    double lr, weight_decay, memory;
+  } reward;
+  struct {
     double lr, beta1, beta2, eps, weight_decay, clip_norm, decay_to;
     uint64_t decay_steps;
   } optim;
@@ -96,6 +111,7 @@ struct pmp_config {
 
 /* Values of the choices that only the configuration names. */
 enum { PMP_COVARIANCE_DIAGONAL, PMP_COVARIANCE_FULL };
+enum { PMP_REWARD_ACTOR, PMP_REWARD_PEOPLE };
 enum { PMP_KL_WEIGHT_UNIFORM, PMP_KL_WEIGHT_STATE };
 enum { PMP_TEMPERATURE_ADAM, PMP_TEMPERATURE_EXACT };
 
@@ -150,6 +166,8 @@ PMP_MUST_CHECK enum pmp_err pmp_config_check(struct pmp_config *c, struct pmp_er
 /* learner.tolerance, or what 0 stands for under this ratio: the least that is allowed; INFINITY:
  * unlimited. */
 double pmp_config_tolerance(const struct pmp_config *c, double samples_per_insert);
+/* Do people's verdicts matter to this run: as labels, or through rewards? */
+bool pmp_config_people(const struct pmp_config *c);
 
 /* The papers' beta by kind of feedback (v2 Sec. 5). */
 double pmp_config_beta_of(double alpha);

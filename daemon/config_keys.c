@@ -2,6 +2,7 @@
 #include "daemon/config.h"
 
 #include "base/log.h"
+#include "daemon/items.h"
 
 #include <string.h>
 
@@ -41,6 +42,17 @@ static const struct pmp_config_key keys[] = {
     U(listen, desk_contexts, "32", 4, 1024, "Requests the desk works on at once."),
     U(listen, data_contexts, "64", 4, 1024,
       "Requests the data address works on at once; half may be appends, a quarter long polls."),
+    T(listen, http, "127.0.0.1:0",
+      "HOST:PORT of the web page, its JSON interface and /metrics; port 0 takes a free one "
+      "(printed "
+      "at start, and in DIR/endpoints.json). off: none."),
+    T(listen, http_hosts, "",
+      "Names, separated by blanks, by which browsers may call the page beside its address (of a "
+      "proxy, say)."),
+    T(listen, tls_cert, "",
+      "Certificate chain in PEM: with it desk, data and http speak TLS alone. Wanted beyond "
+      "loopback."),
+    T(listen, tls_key, "", "Its key in PEM."),
 
     U(limits, message_bytes, "16777216", 65536, 1073741824, "Largest message."),
     U(limits, chunk_rows, "1024", 1, 1048576, "Most rows in a chunk."),
@@ -52,6 +64,8 @@ static const struct pmp_config_key keys[] = {
     U(limits, connections, "1024", 8, 65536, "Connections on each address."),
     U(limits, sessions, "1024", 1, 65536, "Sessions at once."),
     U(limits, requests_per_second, "100000", 1, 1e9, "Requests a second of one session."),
+    U(limits, failed_hellos, "20", 1, 1e6,
+      "Hellos a second without a good token that are told so; more are answered busy."),
     U(limits, hello_timeout_ms, "5000", 100, 3600000,
       "A connection that sends nothing for this long is closed."),
     U(limits, session_idle_s, "3600", 10, 1e7, "A session unused for this long is forgotten."),
@@ -63,8 +77,24 @@ static const struct pmp_config_key keys[] = {
       "Most memory for kept versions; beyond it the oldest goes early."),
     U(limits, poll_ms, "30000", 100, 600000, "Longest long poll."),
     U(limits, open_items, "10000", 1, 1e9,
-      "Rows that may wait for people; beyond it unlabelled rows are answered busy."),
+      "Items that may wait for people; beyond it unlabelled rows are answered busy."),
     U(limits, reader_queue, "256", 8, 65536, "Questions to the history that may wait."),
+
+    U(desk, labels_wanted, "1", 1, 64,
+      "Accepts and rejects that an item takes, of different people; later ones count for agreement "
+      "alone."),
+    U(desk, lease_s, "120", 1, 86400,
+      "How long an item is leased to a labeler who names no time; "
+      "also the longest."),
+    U(desk, leases, "64", 1, 4096, "Live leases of one labeler."),
+    U(desk, quota, "0", 0, 1e12, "Verdicts that one labeler may give in this run; 0: any number."),
+    F(desk, gold_share, "0", 0, 0.5,
+      "Share of leased items whose truth is known (pmpoctl gold), to measure labelers."),
+    E(desk, order, "oldest", "oldest|random|least_labelled|most_uncertain", PMP_ITEMS_OLDEST,
+      "Which items come first when a labeler names no order."),
+    T(desk, render, "numbers",
+      "How items without media are shown: numbers, or color (three numbers "
+      "are red, green and blue)."),
 
     U(store, capacity_rows, "10000000", 1000, 1e15, "Rows kept on disk."),
     U(store, capacity_bytes, "100000000000", 1048576, 1e18, "Bytes of samples kept on disk."),
@@ -157,6 +187,22 @@ static const struct pmp_config_key keys[] = {
       "Actions of the reference that the critic judges at each state."),
     U(label, k, "2", 1, 2048, "top_k: the best k of a group are accepted."),
     U(label, k_rejected, "0", 0, 2048, "top_k: how many of the worst are rejected; 0: as many."),
+
+    E(reward, source, "actor", "actor|people", PMP_REWARD_ACTOR,
+      "Whose rewards the critic learns from: those that rows bring, or a model of them fitted to "
+      "people's verdicts on clips (judge critic, learner.n_step 1)."),
+    L(reward, hidden, "[64, 64]", 1, 65536, "Hidden layers of the model."),
+    U(reward, nets, "3", 1, 8, "Models that are averaged; their disagreement is the uncertainty."),
+    U(reward, clips, "2000", 2, 1000000, "Judged clips it remembers."),
+    U(reward, clip_rows, "100", 1, 65536, "Most rows of a clip."),
+    U(reward, batch, "16", 1, 4096, "Clips of a step of its fit."),
+    U(reward, steps_per_verdict, "20", 1, 10000, "Steps of its fit for each verdict."),
+    U(reward, min_verdicts, "10", 2, 1000000,
+      "Clips with a verdict, of both kinds, before the learner begins."),
+    F(reward, lr, "1e-3", 1e-12, 10, "Learning rate of the model."),
+    F(reward, weight_decay, "1e-2", 0, 10, "Its decoupled decay."),
+    F(reward, memory, "0", 0, 1e9,
+      "Verdicts after which a clip is drawn half as often; 0: all alike."),
 
     FL(optim, lr, "3e-4", 1e-12, 10, "Learning rate of the policy."),
     F(optim, beta1, "0.9", 0, 0.999999, "Adam's first decay."),

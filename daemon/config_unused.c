@@ -23,6 +23,7 @@ enum reader {
   BY_TRAJECTORIES,
   BY_ACTORS, /* outcomes judged by actors */
   BY_PEOPLE,
+  BY_REWARD,
   BY_DECAY
 };
 
@@ -76,6 +77,16 @@ static const struct {
     {"learner.discount", BY_TRAJECTORIES, NULL},
     {"learner.max_staleness", BY_ACTORS, NULL},
     {"learner.samples_per_verdict", BY_PEOPLE, NULL},
+    {"reward.hidden", BY_REWARD, NULL},
+    {"reward.nets", BY_REWARD, NULL},
+    {"reward.clips", BY_REWARD, NULL},
+    {"reward.clip_rows", BY_REWARD, NULL},
+    {"reward.batch", BY_REWARD, NULL},
+    {"reward.steps_per_verdict", BY_REWARD, NULL},
+    {"reward.min_verdicts", BY_REWARD, NULL},
+    {"reward.lr", BY_REWARD, NULL},
+    {"reward.weight_decay", BY_REWARD, NULL},
+    {"reward.memory", BY_REWARD, NULL},
 };
 
 /* NULL when the run reads it, else who would. */
@@ -119,6 +130,8 @@ static const char *unread(const struct pmp_config *c, size_t i) {
     return !critic && !people ? NULL : "label.judge: actor";
   case BY_PEOPLE:
     return people ? NULL : "label.judge: people";
+  case BY_REWARD:
+    return c->reward.source == PMP_REWARD_PEOPLE ? NULL : "reward.source: people";
   case BY_DECAY:
     return c->optim.decay_steps > 0 ? NULL : "optim.decay_steps above 0";
   }

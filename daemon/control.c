@@ -180,7 +180,7 @@ void pmp_control_learned(struct pmp_server *s, struct pmp_learn_in *in, struct p
 void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
                        const struct pmp_control *c) {
   char who[PMP_STORE_NAME_MAX];
-  snprintf(who, sizeof who, "local:%.58s", session->name);
+  snprintf(who, sizeof who, "%s", session->principal);
   switch (c->action) {
   case PMP_CONTROL_PAUSE:
     command(s, call, PMP_LEARN_PAUSE, who);

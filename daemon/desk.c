@@ -2,6 +2,7 @@
  * the last is on disk, and what became trainable goes to the learner in commit order. */
 #include "daemon/server.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +51,58 @@ static void to_learner(struct pmp_server *s, struct pmp_store_verdict *v) {
   }
 }
 
+/* A verdict on more rows than the items that were named is one more label on each of these. The
+ * store counts by the very item, so this is forgotten when it is withdrawn later; the next start
+ * counts anew. */
+static enum pmp_err judge_within(struct pmp_server *s, const struct pmp_store_verdict *v) {
+  struct pmp_items_view item;
+  uint64_t end = (uint64_t)v->row + v->rows;
+  uint64_t chunk = v->row == 0 ? v->chunk - 1 : v->chunk;
+  uint32_t row = v->row == 0 ? UINT32_MAX : v->row - 1;
+  while (pmp_items_walk(s->people.items, chunk, row, 1, &item) == 1 && item.ref.chunk == v->chunk &&
+         item.ref.row < end) {
+    chunk = v->chunk;
+    row = item.ref.row;
+    if ((uint64_t)item.ref.row + item.ref.rows > end || item.ref.rows == v->rows) continue;
+    PMP_TRY(pmp_items_judged(s->people.items, item.ref, v->principal,
+                             (enum pmp_judgement)v->judgement, item.labels + 1));
+  }
+  return PMP_OK;
+}
+
+/* A committed verdict, in the index of what is open. */
+static void index_verdict(struct pmp_server *s, const struct pmp_store_verdict *v) {
+  struct pmp_items *items = s->people.items;
+  const struct pmp_item_ref ref = {v->chunk, v->row, v->rows};
+  enum pmp_judgement judgement = (enum pmp_judgement)v->judgement;
+  enum pmp_err err = PMP_OK;
+  if (v->judges > 0 || v->judgement == PMP_WITHDRAW) {
+    /* It may be open again: offered to whom has not judged it. */
+    err = pmp_items_judged(items, ref, v->principal, PMP_WITHDRAW, v->labels_now);
+    for (uint32_t i = 0; err == PMP_OK && i < v->judges; i++)
+      err = pmp_items_seen(items, ref, v->judge[i]);
+  }
+  if (err == PMP_OK && v->judgement != PMP_WITHDRAW)
+    err = pmp_items_judged(items, ref, v->principal, judgement, v->labels_now);
+  const bool more = v->rows > 1 && judgement <= PMP_REJECT && !v->duplicate && !v->replaced;
+  if (err == PMP_OK && more && !v->surplus) err = judge_within(s, v);
+  if (err != PMP_OK) pmp_server_fatal(s, "out of memory with a committed verdict in hand");
+}
+
+static void count_verdict(struct pmp_server *s, const struct pmp_store_verdict *v,
+                          enum pmp_err err) {
+  struct pmp_labeler *who = pmp_labelers_get(&s->people.labelers, v->principal);
+  const bool gives = v->judgement != PMP_WITHDRAW;
+  if (who) {
+    if (gives) who->pending--;
+    if (err == PMP_OK && gives && !v->duplicate) who->given++;
+  }
+  if (err != PMP_OK) return;
+  s->count.verdicts++;
+  s->count.verdict_duplicates += v->duplicate;
+  s->count.verdict_surplus += v->surplus && !v->duplicate;
+}
+
 static void verdict_done(struct pmp_server *s, struct pmp_pending *p) {
   struct one *one = p->extra;
   struct batch *b = one->batch;
@@ -62,13 +115,14 @@ static void verdict_done(struct pmp_server *s, struct pmp_pending *p) {
   r->surplus = v->surplus;
   r->duplicate = v->duplicate;
   r->replaced = v->replaced;
+  count_verdict(s, v, err);
   if (err == PMP_OK) {
-    s->count.verdicts++;
-    s->count.verdict_duplicates += v->duplicate;
+    index_verdict(s, v);
     if (v->labels > 0 && v->data) to_learner(s, v);
   }
   free(v->label);
   free(v->data);
+  free(v->judge);
   if (--b->left == 0) answer_batch(s, b);
   free(one);
   free(p);
@@ -80,6 +134,10 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
     return pmp_fail(&b->message[index], PMP_EINVALID, "verdict.request_id must have 1 to %d bytes",
                     PMP_STORE_NAME_MAX - 1);
   }
+  const uint64_t quota = s->config.desk.quota;
+  struct pmp_labeler *who = pmp_labelers_get(&s->people.labelers, session->principal);
+  if (!who) return pmp_fail(&b->message[index], PMP_EUNAVAILABLE, "out of memory");
+  const bool gives = v->judgement != PMP_WITHDRAW;
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_VERDICT);
   struct one *one = calloc(1, sizeof *one);
   if (!p || !one) {
@@ -90,7 +148,7 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
   one->batch = b;
   one->index = index;
   struct pmp_store_verdict *op = &p->op.u.verdict;
-  snprintf(op->principal, sizeof op->principal, "local:%.58s", session->name);
+  strcpy(op->principal, session->principal);
   strcpy(op->request_id, v->request_id);
   op->chunk = v->chunk;
   op->row = v->row;
@@ -98,6 +156,11 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
   op->judgement = (int)v->judgement;
   op->confidence = v->confidence;
   op->note = v->note; /* in the call's arena, which stays until the reply */
+  op->only_known = quota > 0 && gives && who->given + who->pending >= quota;
+  s->count.desk_refused_quota += op->only_known;
+  op->wanted = (uint32_t)s->config.desk.labels_wanted;
+  op->leased = pmp_items_holds(s->people.items, (struct pmp_item_ref){v->chunk, v->row, v->rows},
+                               session->principal);
   p->extra = one;
   p->finish = verdict_done;
   const enum pmp_err err = pmp_server_submit(s, p);
@@ -106,12 +169,15 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
     free(p);
     return pmp_fail(&b->message[index], PMP_EBUSY, "the store's queue is full");
   }
+  who->heard_ns = pmp_clock_mono(&s->clock);
+  who->pending += gives;
   return PMP_OK;
 }
 
 void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
                         const struct pmp_verdicts *v) {
-  if (s->config.label.judge != PMP_JUDGE_PEOPLE) {
+  if (!s->people.items) {
+    s->count.desk_refused_judge++;
     pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
                "this run is not judged by people (label.judge: people)");
     return;
@@ -120,8 +186,15 @@ void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_
     pmp_refuse(s, call, PMP_EINVALID, 0, "no verdict in the request");
     return;
   }
-  if (s->store_inflight + v->count > s->store_inflight_max ||
+  if (v->count > s->config.store.queue) {
+    pmp_refuse(s, call, PMP_ETOOLARGE, 0, "%u verdicts; a request has at most %" PRIu64, v->count,
+               s->config.store.queue);
+    return;
+  }
+  /* All of a request or none of it: what is under way fits the store's queue. */
+  if (s->store_inflight + v->count > s->config.store.queue ||
       s->learn_inflight + s->store_inflight + v->count > PMP_LEARN_INFLIGHT_MAX) {
+    s->count.desk_refused_busy++;
     pmp_refuse(s, call, PMP_EBUSY, 50, "too many verdicts wait already");
     return;
   }

@@ -62,6 +62,10 @@ void pmp_answer(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *r
   reply->request_id = req ? req->request_id : 0;
   if (!reply->message) reply->message = "";
   if (reply->code != PMP_OK) count_refusal(s, reply->code);
+  if (call->answer) {
+    call->answer(call, reply);
+    return;
+  }
   const void *data = NULL;
   size_t size = 0;
   struct pmp_errmsg msg = {{0}};
@@ -104,6 +108,7 @@ static bool role_allows(enum pmp_role role, enum pmp_verb verb) {
   case PMP_VERB_STATUS:
   case PMP_VERB_HISTORY:
   case PMP_VERB_EVENTS:
+  case PMP_VERB_REVIEW:
     return role == PMP_ROLE_OBSERVER;
   case PMP_VERB_CONTROL:
   case PMP_VERB_EXPORT:
@@ -116,8 +121,9 @@ static bool role_allows(enum pmp_role role, enum pmp_verb verb) {
 static const char *verb_name(enum pmp_verb verb) {
   static const char *const name[] = {"hello",  "append",   "weights", "report",
                                      "status", "history",  "events",  "control",
-                                     "export", "verdicts", "lease"};
-  return verb >= PMP_VERB_HELLO && verb <= PMP_VERB_LEASE ? name[verb - PMP_VERB_HELLO] : "nothing";
+                                     "export", "verdicts", "lease",   "review"};
+  return verb >= PMP_VERB_HELLO && verb <= PMP_VERB_REVIEW ? name[verb - PMP_VERB_HELLO]
+                                                           : "nothing";
 }
 
 static bool on_right_address(const struct pmp_server *s, const struct pmp_call *call,
@@ -158,13 +164,40 @@ static void serve(struct pmp_server *s, struct pmp_call *call, struct pmp_sessio
     pmp_serve_verdicts(s, call, session, &r->u.verdicts);
     return;
   case PMP_VERB_LEASE:
-    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
-               "this daemon does not lease items; submit verdicts by item");
+    pmp_serve_lease(s, call, session, &r->u.lease);
+    return;
+  case PMP_VERB_REVIEW:
+    pmp_serve_review(s, call, &r->u.review);
     return;
   default:
     pmp_refuse(s, call, PMP_EINVALID, 0, "the request has no body that this daemon knows");
     return;
   }
+}
+
+void pmp_dispatch_request(struct pmp_server *s, struct pmp_call *call, struct pmp_request *r) {
+  if (r->verb == PMP_VERB_HELLO) {
+    pmp_serve_hello(s, call, &r->u.hello);
+    return;
+  }
+  struct pmp_session *session =
+      pmp_sessions_find(&s->sessions, r->session, pmp_clock_mono(&s->clock));
+  if (!session) {
+    pmp_refuse(
+        s, call, PMP_EUNAUTHENTICATED, 0,
+        "no such session: say hello first (sessions end with the daemon, and with their token)");
+    return;
+  }
+  if (!pmp_sessions_allow(&s->sessions, session)) {
+    pmp_refuse(s, call, PMP_EBUSY, 1000, "more than %" PRIu64 " requests a second",
+               s->config.limits.requests_per_second);
+    return;
+  }
+  if (!role_allows(session->role, r->verb)) {
+    pmp_refuse(s, call, PMP_EFORBIDDEN, 0, "%s is not for this session's role", verb_name(r->verb));
+    return;
+  }
+  serve(s, call, session, r);
 }
 
 void pmp_dispatch(struct pmp_server *s, struct pmp_call *call) {
@@ -200,25 +233,5 @@ void pmp_dispatch(struct pmp_server *s, struct pmp_call *call) {
                call->transport == &s->data ? s->desk.url : s->data.url);
     return;
   }
-  if (r->verb == PMP_VERB_HELLO) {
-    pmp_serve_hello(s, call, &r->u.hello);
-    return;
-  }
-  struct pmp_session *session =
-      pmp_sessions_find(&s->sessions, r->session, pmp_clock_mono(&s->clock));
-  if (!session) {
-    pmp_refuse(s, call, PMP_EUNAUTHENTICATED, 0,
-               "no such session: say hello first (sessions end with the daemon)");
-    return;
-  }
-  if (!pmp_sessions_allow(&s->sessions, session)) {
-    pmp_refuse(s, call, PMP_EBUSY, 1000, "more than %" PRIu64 " requests a second",
-               s->config.limits.requests_per_second);
-    return;
-  }
-  if (!role_allows(session->role, r->verb)) {
-    pmp_refuse(s, call, PMP_EFORBIDDEN, 0, "%s is not for this session's role", verb_name(r->verb));
-    return;
-  }
-  serve(s, call, session, r);
+  pmp_dispatch_request(s, call, r);
 }

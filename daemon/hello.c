@@ -32,8 +32,29 @@ static void welcome(struct pmp_server *s, struct pmp_call *call, struct pmp_sess
   pmp_answer(s, call, &reply);
 }
 
+/* An actor's name is its own choice; while one of that name is here, it stays its token's. */
+static bool name_is_free(struct pmp_server *s, struct pmp_call *call, const char *name,
+                         const struct pmp_token *token) {
+  if (!token || !pmp_sessions_of_other(&s->sessions, name, token->name)) return true;
+  pmp_refuse(s, call, PMP_EFORBIDDEN, 0, "an actor %s of another token is here: take another name",
+             name);
+  return false;
+}
+
+/* Whose actor it is, where a token says so. */
+static void prove_actor(struct pmp_server *s, struct pmp_session *session,
+                        const struct pmp_token *token) {
+  if (!token || session->proven) return;
+  pmp_session_prove(session, token);
+  char detail[160];
+  /* Names hold no character that JSON would escape. */
+  snprintf(detail, sizeof detail, "{\"actor\":\"%s\",\"epoch\":%u}", session->name, session->epoch);
+  pmp_server_event(s, session->principal, "actor", detail);
+}
+
 static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
   struct pmp_store_hello *h = &p->op.u.hello;
+  const struct pmp_token *token = p->extra;
   struct pmp_session *session = NULL;
   const int64_t now = pmp_clock_mono(&s->clock);
   const struct pmp_bytes instance = {.data = h->instance, .size = sizeof h->instance};
@@ -44,6 +65,8 @@ static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
   } else if (s->config.run.lockstep && (!s->learner_ready || h->last_commit > s->learner_commit)) {
     pmp_refuse(s, p->call, PMP_EBUSY, 50,
                "lockstep: the steps of this actor's last chunk are not done yet");
+  } else if (!name_is_free(s, p->call, h->name, token)) {
+    /* answered */
   } else if (pmp_sessions_open(&s->sessions, PMP_ROLE_ACTOR, h->name, instance, now, &session) !=
              PMP_OK) {
     pmp_refuse(s, p->call, PMP_EBUSY, 1000, "all sessions are in use");
@@ -51,6 +74,7 @@ static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
     session->epoch = h->epoch;
     session->last_seq = h->last_seq;
     session->rows = h->rows;
+    prove_actor(s, session, token);
     pmp_sessions_fence(&s->sessions, h->name, h->epoch);
     pmp_sessions_inherit(&s->sessions, session);
     pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-ACTOR-HELLO", "actor=%s epoch=%u last_seq=%llu",
@@ -58,11 +82,22 @@ static void hello_done(struct pmp_server *s, struct pmp_pending *p) {
     welcome(s, p->call, session, h);
   }
   free(h->state);
+  free(p->extra);
   free(p);
 }
 
-static void actor_hello(struct pmp_server *s, struct pmp_call *call,
-                        const struct pmp_hello *hello) {
+/* A copy for when the store is done. */
+static bool keep_token(struct pmp_pending *p, const struct pmp_token *token) {
+  if (!token) return true;
+  struct pmp_token *copy = malloc(sizeof *copy);
+  if (!copy) return false;
+  *copy = *token;
+  p->extra = copy;
+  return true;
+}
+
+static void actor_hello(struct pmp_server *s, struct pmp_call *call, const struct pmp_hello *hello,
+                        const struct pmp_token *token) {
   if (hello->instance.size != PMP_INSTANCE_BYTES) {
     pmp_refuse(s, call, PMP_EINVALID, 0,
                "hello.instance has %zu bytes; an actor draws %d random ones", hello->instance.size,
@@ -77,15 +112,17 @@ static void actor_hello(struct pmp_server *s, struct pmp_call *call,
       return;
     }
   }
+  if (!name_is_free(s, call, hello->name, token)) return;
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_HELLO);
-  if (p) {
+  if (p && keep_token(p, token)) {
     p->finish = hello_done;
     p->call = call;
     strcpy(p->op.u.hello.name, hello->name); /* at most 64, checked by pmp_name_valid */
     memcpy(p->op.u.hello.instance, hello->instance.data, PMP_INSTANCE_BYTES);
     if (pmp_server_submit(s, p) == PMP_OK) return;
-    free(p);
+    free(p->extra);
   }
+  free(p);
   pmp_refuse(s, call, PMP_EBUSY, 100, "the store's queue is full");
 }
 
@@ -101,13 +138,10 @@ void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct p
                "hello.name must be 1 to 64 (a labeler's 58) letters, digits, '-', '_', '.' or '@'");
     return;
   }
-  if (hello->token[0] != '\0') {
-    pmp_refuse(s, call, PMP_EUNAVAILABLE, 0,
-               "this daemon listens on loopback without tokens; leave the token out");
-    return;
-  }
+  const struct pmp_token *token = NULL;
+  if (pmp_login_check(s, call, hello, &token) != PMP_OK) return;
   if (hello->role == PMP_ROLE_ACTOR) {
-    actor_hello(s, call, hello);
+    actor_hello(s, call, hello, token);
     return;
   }
   struct pmp_session *session = NULL;
@@ -116,5 +150,6 @@ void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct p
     pmp_refuse(s, call, PMP_EBUSY, 1000, "all sessions are in use");
     return;
   }
+  if (token) pmp_session_prove(session, token);
   welcome(s, call, session, NULL);
 }

@@ -84,11 +84,21 @@ static void hand_over(struct pmp_server *s, struct pmp_job *job, struct pmp_call
   }
 }
 
+/* The items of an append that is over are in the index, or nowhere. */
+static void settle_items(struct pmp_server *s, struct pmp_job *job, bool committed) {
+  if (!s->people.items) return;
+  s->people.pending -= job->items;
+  if (committed) pmp_desk_appended(s, &job->chunk, job->id);
+}
+
 static void append_done(struct pmp_server *s, struct pmp_pending *p) {
   struct pmp_store_append *a = &p->op.u.append;
   const bool lockstep = s->config.run.lockstep;
   struct pmp_session *session = p->session;
   struct pmp_job *job = p->job;
+  job->id = a->chunk;
+  job->commit = a->commit;
+  settle_items(s, job, p->op.err == PMP_OK && !a->duplicate);
   if (p->op.err != PMP_OK || a->duplicate) {
     pmp_limiter_release(&s->limiter, job->reserved);
     if (p->op.err != PMP_OK) {
@@ -112,8 +122,6 @@ static void append_done(struct pmp_server *s, struct pmp_pending *p) {
   s->count.append_bytes += a->bytes;
   session->last_seq = a->seq;
   session->rows += a->rows;
-  job->id = a->chunk;
-  job->commit = a->commit;
   struct pmp_call *call = p->call;
   if (!lockstep) {
     acknowledge(s, call, a->chunk, a->rows, false);
@@ -149,6 +157,7 @@ static void refuse_complete(struct pmp_server *s, struct pmp_call *call) {
 }
 
 static void forget(struct pmp_server *s, struct pmp_held *h) {
+  s->people.pending -= h->job->items;
   pmp_ingest_job_free(s, h->job);
   end_append(s, h->session);
 }
@@ -165,8 +174,7 @@ static void submit(struct pmp_server *s, struct pmp_held *h) {
   struct pmp_pending *p = pmp_pending_new(s, PMP_OP_APPEND);
   if (p) {
     struct pmp_store_append *op = &p->op.u.append;
-    const struct pmp_rows_count n =
-        pmp_rows_count(&h->job->chunk, s->config.label.judge == PMP_JUDGE_PEOPLE);
+    const struct pmp_rows_count n = pmp_rows_count(&h->job->chunk, pmp_config_people(&s->config));
     strcpy(op->name, h->session->name);
     op->epoch = h->session->epoch;
     op->seq = a->seq;
@@ -250,7 +258,7 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   if (refused_early(s, call, session, a)) return;
   struct pmp_job *job = s->free_job[--s->free_jobs];
   struct pmp_errmsg msg = {{0}};
-  enum pmp_err err = pmp_call_arena(&job->arena, 3 * a->chunk.size + 65536);
+  enum pmp_err err = pmp_call_arena(&job->arena, pmp_wire_chunk_arena(a->chunk.size, &s->limits));
   if (err == PMP_OK) {
     err = pmp_wire_decode_chunk(a->chunk.data, a->chunk.size, &s->spec, &s->limits, &job->arena,
                                 &job->chunk, &msg);
@@ -274,19 +282,20 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
     refuse_complete(s, call);
     return;
   }
-  const bool people = s->config.label.judge == PMP_JUDGE_PEOPLE;
-  const struct pmp_rows_count n = pmp_rows_count(&job->chunk, people);
-  struct pmp_store_stats st;
-  if (people && !again && n.labelled < job->chunk.rows) {
-    pmp_store_stats(s->store, &st);
-    if (st.open_items_rows + (job->chunk.rows - n.labelled) > s->config.limits.open_items) {
+  const struct pmp_rows_count n = pmp_rows_count(&job->chunk, pmp_config_people(&s->config));
+  job->items = s->people.items && !again ? pmp_rows_items(&job->chunk) : 0;
+  if (job->items > 0) {
+    struct pmp_items_stats st;
+    pmp_items_stats(s->people.items, &st);
+    if (st.open + s->people.pending + job->items > s->config.limits.open_items) {
       s->count.open_items_busy++;
       pmp_ingest_job_free(s, job);
       pmp_refuse(s, call, PMP_EBUSY, 1000,
-                 "%" PRIu64 " rows wait for people already (limits.open_items)",
-                 st.open_items_rows);
+                 "%" PRIu64 " items wait for people already (limits.open_items)",
+                 st.open + s->people.pending);
       return;
     }
+    s->people.pending += job->items;
   }
   session->appending = true;
   s->appends_now++;

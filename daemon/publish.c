@@ -91,6 +91,10 @@ bool pmp_publisher_due(struct pmp_publisher *p, int64_t now_ns, struct pmp_call 
   return false;
 }
 
+void pmp_publisher_hurry(struct pmp_publisher *p) {
+  for (uint32_t i = 0; i < p->waiters; i++) p->waiter[i].until_ns = INT64_MIN;
+}
+
 void pmp_publisher_sweep(struct pmp_publisher *p, int64_t now_ns) {
   size_t bytes = 0;
   for (uint32_t i = 0; i < p->count; i++) bytes += p->kept[i]->floats * sizeof(float);

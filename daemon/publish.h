@@ -51,6 +51,8 @@ bool pmp_publisher_wait(struct pmp_publisher *p, struct pmp_call *call, uint64_t
 /* A waiter that can be answered (something newer is out) or whose time is up; false when there is
  * none. */
 bool pmp_publisher_due(struct pmp_publisher *p, int64_t now_ns, struct pmp_call **call);
+/* The time of all that wait is up. */
+void pmp_publisher_hurry(struct pmp_publisher *p);
 /* Drops versions that were superseded long enough ago or are too many. */
 void pmp_publisher_sweep(struct pmp_publisher *p, int64_t now_ns);
 

@@ -1,5 +1,6 @@
 /* status, history, events, report. A status is put together from what the loop owns and from copies
  * that the other threads keep ready: it waits for nobody. */
+#include "daemon/reader_desk.h"
 #include "daemon/server.h"
 #include "daemon/warn.h"
 
@@ -182,6 +183,30 @@ static void store_numbers(struct list *l, const struct pmp_store_stats *st, int6
   num(l, "store.cpu_s", (double)cpu_ns / 1e9);
 }
 
+static void desk_numbers(struct list *l, struct pmp_server *s) {
+  const struct pmp_counters *c = &s->count;
+  num(l, "desk.surplus", (double)c->verdict_surplus);
+  num(l, "desk.refused_judge", (double)c->desk_refused_judge);
+  if (!s->people.items) return;
+  struct pmp_items_stats it;
+  pmp_items_stats(s->people.items, &it);
+  const int64_t since = pmp_clock_mono(&s->clock) - ACTIVE_NS;
+  num(l, "desk.open", (double)it.open);
+  num(l, "desk.offered", (double)it.offered);
+  num(l, "desk.leased", (double)it.leased);
+  num(l, "desk.lease_requests", (double)c->lease_requests);
+  num(l, "desk.leases", (double)it.leases_total);
+  num(l, "desk.expired", (double)it.expired);
+  num(l, "desk.released", (double)it.released);
+  num(l, "desk.dropped", (double)it.dropped);
+  num(l, "desk.labelers", s->people.labelers.count);
+  num(l, "desk.labelers_active",
+      since > 0 ? pmp_labelers_since(&s->people.labelers, since) : s->people.labelers.count);
+  num(l, "desk.labels_wanted", (double)s->config.desk.labels_wanted);
+  num(l, "desk.refused_quota", (double)c->desk_refused_quota);
+  num(l, "desk.refused_busy", (double)c->desk_refused_busy);
+}
+
 static void transport_numbers(struct list *l, struct pmp_server *s) {
   struct pmp_transport_stats desk, data;
   pmp_transport_stats(&s->desk, &desk);
@@ -194,6 +219,8 @@ static void transport_numbers(struct list *l, struct pmp_server *s) {
   num(l, "rpc.replies_lost", (double)(desk.replies_lost + data.replies_lost));
   num(l, "rpc.sessions", (double)s->sessions.used);
   num(l, "rpc.throttled", (double)s->sessions.throttled);
+  num(l, "rpc.hellos_failed", (double)c->hellos_failed);
+  num(l, "rpc.hellos_throttled", (double)c->hellos_throttled);
   num(l, "rpc.refused_invalid", (double)c->refused_invalid);
   num(l, "rpc.refused_too_large", (double)c->refused_too_large);
   num(l, "rpc.refused_unauthenticated", (double)c->refused_unauthenticated);
@@ -215,6 +242,7 @@ static void transport_numbers(struct list *l, struct pmp_server *s) {
   num(l, "ingest.no_job_busy", (double)c->no_job_busy);
   num(l, "desk.verdicts", (double)c->verdicts);
   num(l, "desk.verdict_duplicates", (double)c->verdict_duplicates);
+  desk_numbers(l, s);
   num(l, "desk.reports", (double)c->reports);
   num(l, "desk.report_duplicates", (double)c->report_duplicates);
   num(l, "weights.version", (double)pmp_publisher_version(&s->publisher));
@@ -352,7 +380,7 @@ void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct 
 }
 
 static void ask_reader(struct pmp_server *s, struct pmp_call *call) {
-  const enum pmp_err err = pmp_readers_post(s->reader, call, pmp_call_request(call));
+  const enum pmp_err err = pmp_readers_post(s->reader, call, pmp_call_request(call), NULL);
   if (err != PMP_OK) pmp_refuse(s, call, PMP_EBUSY, 100, "too many questions wait for the disk");
 }
 
@@ -366,10 +394,46 @@ void pmp_serve_events(struct pmp_server *s, struct pmp_call *call, const struct 
   ask_reader(s, call);
 }
 
+/* Open items are the loop's own; the rest is read. */
+void pmp_serve_review(struct pmp_server *s, struct pmp_call *call, const struct pmp_review *q) {
+  if (q->subject != PMP_SUBJECT_ITEMS) {
+    ask_reader(s, call);
+    return;
+  }
+  const uint32_t max = q->count && q->count < PMP_REVIEW_MAX ? q->count : PMP_REVIEW_MAX;
+  const uint32_t all = 4 * PMP_REVIEW_MAX;
+  struct pmp_arena *a = &call->out;
+  struct pmp_items_view *view = NULL;
+  struct pmp_item_record *record = NULL;
+  if (pmp_call_arena(a, 65536 + all * (sizeof *view + sizeof *record)) == PMP_OK) {
+    view = pmp_arena_array(a, all, sizeof *view);
+    record = pmp_arena_array(a, all, sizeof *record);
+  }
+  if (!view || !record) {
+    pmp_refuse(s, call, PMP_EUNAVAILABLE, 1000, "out of memory");
+    return;
+  }
+  uint32_t n = 0;
+  if (s->people.items) n = pmp_items_walk(s->people.items, q->after, UINT32_MAX, all, view);
+  /* Whole chunks, so that the next request goes on behind the last. */
+  for (uint32_t i = max; i < n; i++)
+    if (view[i].ref.chunk != view[i - 1].ref.chunk) n = i;
+  for (uint32_t i = 0; i < n; i++)
+    record[i] =
+        (struct pmp_item_record){view[i].ref, view[i].labels, view[i].leases, view[i].score};
+  struct pmp_reply reply = {.code = PMP_OK, .verb = PMP_VERB_REVIEW};
+  reply.u.review.item = record;
+  reply.u.review.items = n;
+  pmp_answer(s, call, &reply);
+}
+
 void pmp_query_answered(struct pmp_server *s) {
   struct pmp_call *call = NULL;
   struct pmp_reply reply;
-  while (pmp_readers_next(s->reader, &call, &reply)) pmp_answer(s, call, &reply);
+  struct pmp_lease_work *work = NULL;
+  while (pmp_readers_next(s->reader, &call, &reply, &work)) pmp_answer(s, call, &reply);
+  while (pmp_readers_next(s->lease_reader, &call, &reply, &work))
+    pmp_desk_leased(s, call, &reply, work);
 }
 
 static void remember(struct pmp_session *session, const struct pmp_number *v) {

@@ -1,5 +1,7 @@
 #include "daemon/reader.h"
 
+#include "daemon/reader_desk.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +13,13 @@ struct question {
   struct pmp_call *call;
   struct pmp_request request;
   struct pmp_reply reply;
+  struct pmp_lease_work *work; /* owned; of a lease */
 };
 
 struct pmp_readers {
   struct pmp_reader_config config;
   struct pmp_reader *db;
+  struct pmp_desk_reader desk;
   struct pmp_ring in, out;
   pthread_t thread;
   bool started;
@@ -104,6 +108,12 @@ static enum pmp_err on_event(void *ctx, const struct pmp_reader_event *e) {
                             .kind = keep(list->arena, e->kind),
                             .detail = keep(list->arena, e->detail)};
   if (!out->who || !out->kind || !out->detail) return PMP_ENOMEM;
+  if (e->hash) {
+    void *hash = pmp_arena_alloc(list->arena, PMP_EVENT_HASH_BYTES);
+    if (!hash) return PMP_ENOMEM;
+    memcpy(hash, e->hash, PMP_EVENT_HASH_BYTES);
+    out->hash = (struct pmp_bytes){hash, PMP_EVENT_HASH_BYTES};
+  }
   list->count++;
   return PMP_OK;
 }
@@ -115,10 +125,29 @@ static enum pmp_err read_events(struct pmp_readers *r, const struct pmp_events *
                             .max = q->count && q->count < EVENTS_MAX ? q->count : EVENTS_MAX};
   list.event = pmp_arena_zeroed(a, list.max, sizeof *list.event);
   if (!list.event) return PMP_ENOMEM;
-  PMP_TRY(pmp_reader_events(r->db, q->after, list.max, on_event, &list, msg));
+  PMP_TRY(pmp_reader_events(r->db, q->after, list.max, q->all, on_event, &list, msg));
   reply->event = list.event;
   reply->count = list.count;
   return PMP_OK;
+}
+
+static enum pmp_err read_one(struct pmp_readers *r, struct question *q, struct pmp_arena *a,
+                             struct pmp_errmsg *msg) {
+  switch (q->request.verb) {
+  case PMP_VERB_HISTORY:
+    return read_history(r, &q->request.u.history, a, &q->reply.u.history, msg);
+  case PMP_VERB_LEASE:
+    return pmp_desk_reader_lease(&r->desk, q->work, a, &q->reply.u.lease, msg);
+  case PMP_VERB_REVIEW:
+    return pmp_desk_reader_review(&r->desk, &q->request.u.review, a, &q->reply.u.review, msg);
+  default:
+    return read_events(r, &q->request.u.events, a, &q->reply.u.events, msg);
+  }
+}
+
+static void free_question(struct question *q) {
+  pmp_lease_work_free(q->work);
+  free(q);
 }
 
 static void answer(struct pmp_readers *r, struct question *q) {
@@ -126,11 +155,7 @@ static void answer(struct pmp_readers *r, struct question *q) {
   struct pmp_arena *a = &q->call->out;
   q->reply.verb = q->request.verb;
   enum pmp_err err = pmp_call_arena(a, ARENA_BYTES);
-  if (err == PMP_OK) {
-    err = q->request.verb == PMP_VERB_HISTORY
-              ? read_history(r, &q->request.u.history, a, &q->reply.u.history, &msg)
-              : read_events(r, &q->request.u.events, a, &q->reply.u.events, &msg);
-  }
+  if (err == PMP_OK) err = read_one(r, q, a, &msg);
   if (err == PMP_OK) return;
   memset(&q->reply, 0, sizeof q->reply);
   q->reply.code = err <= PMP_EINTERNAL ? err : PMP_EINTERNAL;
@@ -146,7 +171,7 @@ static void *reader_main(void *arg) {
   while (pmp_ring_pop(&r->in, &item, -1) == PMP_OK) {
     answer(r, item);
     if (pmp_ring_push(&r->out, item) != PMP_OK)
-      free(item); /* as large as `in` and one more: only when closing */
+      free_question(item); /* as large as `in` and one more: only when closing */
     r->config.wake(r->config.wake_ctx);
   }
   return NULL;
@@ -160,6 +185,10 @@ enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader
   enum pmp_err err = pmp_ring_init(&r->in, config->capacity);
   if (err == PMP_OK) err = pmp_ring_init(&r->out, 2 * config->capacity + 2);
   if (err == PMP_OK) err = pmp_reader_open(&r->db, config->store_path, NULL, msg);
+  r->desk = (struct pmp_desk_reader){.db = r->db,
+                                     .spec = config->spec,
+                                     .message_bytes = config->message_bytes,
+                                     .log = config->log};
   if (err == PMP_OK && pthread_create(&r->thread, NULL, reader_main, r) != 0) {
     err = pmp_fail(msg, PMP_ENOMEM, "cannot start the reader's thread");
   }
@@ -173,22 +202,25 @@ enum pmp_err pmp_readers_start(struct pmp_readers **out, const struct pmp_reader
 }
 
 enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call,
-                              const struct pmp_request *request) {
+                              const struct pmp_request *request, struct pmp_lease_work *work) {
   struct question *q = calloc(1, sizeof *q);
   if (!q) return PMP_ENOMEM;
   q->call = call;
   q->request = *request;
+  q->work = work;
   const enum pmp_err err = pmp_ring_push(&r->in, q);
   if (err != PMP_OK) free(q);
   return err;
 }
 
-bool pmp_readers_next(struct pmp_readers *r, struct pmp_call **call, struct pmp_reply *reply) {
+bool pmp_readers_next(struct pmp_readers *r, struct pmp_call **call, struct pmp_reply *reply,
+                      struct pmp_lease_work **work) {
   void *item = NULL;
   if (!pmp_ring_try_pop(&r->out, &item)) return false;
   struct question *q = item;
   *call = q->call;
   *reply = q->reply;
+  *work = q->work;
   free(q);
   return true;
 }
@@ -198,10 +230,11 @@ void pmp_readers_close(struct pmp_readers *r) {
   pmp_ring_close(&r->in);
   if (r->started) pthread_join(r->thread, NULL);
   void *item = NULL;
-  while (pmp_ring_try_pop(&r->in, &item)) free(item);
-  while (pmp_ring_try_pop(&r->out, &item)) free(item);
+  while (pmp_ring_try_pop(&r->in, &item)) free_question(item);
+  while (pmp_ring_try_pop(&r->out, &item)) free_question(item);
   pmp_ring_fini(&r->in);
   pmp_ring_fini(&r->out);
+  pmp_desk_reader_fini(&r->desk);
   pmp_reader_close(r->db);
   free(r);
 }

@@ -141,6 +141,7 @@ struct pmp_rows_count pmp_rows_count(const struct pmp_chunk *c, bool people) {
     for (uint32_t r = 0; r < c->rows; r++) n.env_steps += !(c->flags[r] & PMP_CHUNK_LAST);
     n.trainable = n.env_steps;
     n.labelled = c->rows;
+    for (uint32_t i = 0; people && i < c->items; i++) n.labelled -= c->item[i].rows;
     return n;
   }
   n.env_steps = c->rows;
@@ -148,4 +149,24 @@ struct pmp_rows_count pmp_rows_count(const struct pmp_chunk *c, bool people) {
     n.labelled += (c->verdict && c->verdict[r] != 0) || (c->f && !people);
   n.trainable = people ? n.labelled : c->rows;
   return n;
+}
+
+bool pmp_rows_item(const struct pmp_chunk *c, uint32_t *next, struct pmp_item *item) {
+  if (c->items > 0) {
+    if (*next >= c->items) return false;
+    *item = c->item[(*next)++];
+    return true;
+  }
+  if (c->shape != PMP_SHAPE_OUTCOMES) return false;
+  while (*next < c->rows && c->verdict && c->verdict[*next] != 0) (*next)++;
+  if (*next >= c->rows) return false;
+  *item = (struct pmp_item){.row = (*next)++, .rows = 1};
+  return true;
+}
+
+uint32_t pmp_rows_items(const struct pmp_chunk *c) {
+  struct pmp_item item;
+  uint32_t next = 0, count = 0;
+  while (pmp_rows_item(c, &next, &item)) count++;
+  return count;
 }

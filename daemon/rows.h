@@ -31,5 +31,10 @@ struct pmp_rows_count {
   uint64_t version_min;
 };
 struct pmp_rows_count pmp_rows_count(const struct pmp_chunk *chunk, bool people);
+/* The next item that people may judge: those that the chunk names, else every row of outcomes
+ * without a label of its own. *next is 0 at first. false: no more. */
+bool pmp_rows_item(const struct pmp_chunk *chunk, uint32_t *next, struct pmp_item *item);
+/* How many there are. */
+uint32_t pmp_rows_items(const struct pmp_chunk *chunk);
 
 #endif

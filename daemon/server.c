@@ -2,6 +2,8 @@
  * order. */
 #include "daemon/server.h"
 
+#include "daemon/listen.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -236,8 +238,11 @@ static void on_tick(uv_timer_t *timer) {
   struct pmp_server *s = timer->data;
   const int64_t now = pmp_clock_mono(&s->clock);
   pmp_weights_due(s);
+  pmp_desk_tick(s, now);
   if (s->publisher.pending) pmp_weights_reserve(s, s->publisher.pending->version);
+  pmp_http_tick(s->http);
   if (now - s->swept_ns >= 1000000000) {
+    pmp_login_sweep(s, (double)(now - s->swept_ns) / 1e9);
     pmp_sessions_sweep(&s->sessions, now, (double)(now - s->swept_ns) / 1e9);
     pmp_transport_sweep(&s->desk);
     pmp_transport_sweep(&s->data);
@@ -400,14 +405,25 @@ static enum pmp_err open_learner(struct pmp_server *s, struct pmp_errmsg *msg) {
   const struct pmp_reader_config r = {.store_path = store_path,
                                       .capacity = (size_t)s->config.limits.reader_queue,
                                       .points_max = 2000,
+                                      .spec = &s->spec,
+                                      .message_bytes = s->limits.message_bytes,
                                       .log = &s->log,
                                       .wake = on_wake_cb,
                                       .wake_ctx = s};
-  return pmp_readers_start(&s->reader, &r, msg);
+  PMP_TRY(pmp_readers_start(&s->reader, &r, msg));
+  PMP_TRY(pmp_readers_start(&s->lease_reader, &r, msg));
+  return pmp_desk_open(s, store_path, msg);
 }
 
 static enum pmp_err open_transport(struct pmp_server *s, struct pmp_errmsg *msg) {
-  struct pmp_transport_config c = {.url = s->config.listen.desk,
+  char desk[PMP_LISTEN_URL_MAX], data[PMP_LISTEN_URL_MAX];
+  struct pmp_tls tls;
+  PMP_TRY(pmp_listen_url(&s->config, s->config.listen.desk, desk, msg));
+  PMP_TRY(pmp_listen_url(&s->config, s->config.listen.data, data, msg));
+  PMP_TRY(pmp_tls_load(&tls, &s->config, msg));
+  struct pmp_transport_config c = {.url = desk,
+                                   .tls_cert = tls.cert,
+                                   .tls_key = tls.key,
                                    .contexts = (uint32_t)s->config.listen.desk_contexts,
                                    .recv_max = s->limits.message_bytes + 4096,
                                    .connections = (uint32_t)s->config.limits.connections,
@@ -416,35 +432,30 @@ static enum pmp_err open_transport(struct pmp_server *s, struct pmp_errmsg *msg)
                                    .clock = s->clock,
                                    .wake = on_wake_cb,
                                    .wake_ctx = s};
-  PMP_TRY(pmp_transport_open(&s->desk, &c, msg));
-  c.url = s->config.listen.data;
+  enum pmp_err err = pmp_transport_open(&s->desk, &c, msg);
+  c.url = data;
   c.contexts = (uint32_t)s->config.listen.data_contexts;
-  return pmp_transport_open(&s->data, &c, msg);
+  if (err == PMP_OK) err = pmp_transport_open(&s->data, &c, msg);
+  pmp_tls_fini(&tls);
+  return err;
 }
 
-static bool is_loopback(const char *url) {
-  return strncmp(url, "tcp://127.", 10) == 0 || strncmp(url, "tcp://localhost:", 16) == 0 ||
-         strncmp(url, "tcp://[::1]:", 12) == 0 || strncmp(url, "inproc://", 9) == 0;
-}
-
-static enum pmp_err check_listen(const struct pmp_server *s, struct pmp_errmsg *msg) {
-  const char *const url[] = {s->config.listen.desk, s->config.listen.data};
-  for (int i = 0; i < 2; i++) {
-    if (is_loopback(url[i])) continue;
-    return pmp_fail(msg, PMP_EINVALID,
-                    "listen.%s: %s is beyond loopback; that needs TLS and tokens, which this build "
-                    "does not have. Use "
-                    "tcp://127.0.0.1:PORT",
-                    i ? "data" : "desk", url[i]);
-  }
+/* Who may come in, and from where: before anything else is touched. */
+static enum pmp_err check_doors(struct pmp_server *s, struct pmp_errmsg *msg) {
+  if (sodium_init() < 0) return pmp_fail(msg, PMP_EINTERNAL, "libsodium does not start");
+  PMP_TRY(pmp_login_open(s, msg));
+  PMP_TRY(pmp_listen_check(&s->config, s->tokens.count > 0, s->dir, &s->tokens_needed, msg));
   return PMP_OK;
 }
 
 static enum pmp_err write_endpoints(struct pmp_server *s, struct pmp_errmsg *msg) {
-  char path[600], text[700];
+  char path[600], text[700], desk[PMP_LISTEN_URL_MAX], data[PMP_LISTEN_URL_MAX];
   snprintf(path, sizeof path, "%s/endpoints.json", s->dir);
-  const int n = snprintf(text, sizeof text, "{\"desk\": \"%s\", \"data\": \"%s\", \"pid\": %ld}\n",
-                         s->desk.url, s->data.url, (long)getpid());
+  pmp_listen_local_url(s->desk.url, desk);
+  pmp_listen_local_url(s->data.url, data);
+  const int n = snprintf(text, sizeof text,
+                         "{\"desk\": \"%s\", \"data\": \"%s\", \"http\": \"%s\", \"pid\": %ld}\n",
+                         desk, data, pmp_http_address(s->http), (long)getpid());
   const void *part = text;
   const size_t size = (size_t)n;
   return pmp_fs_replace(pmp_fs_real(), path, &part, &size, 1, msg);
@@ -480,9 +491,8 @@ static enum pmp_err make_run_dir(const char *dir, struct pmp_errmsg *msg) {
 }
 
 static enum pmp_err open_parts(struct pmp_server *s, struct pmp_errmsg *msg) {
-  PMP_TRY(check_listen(s, msg));
+  PMP_TRY(check_doors(s, msg));
   PMP_TRY(make_run_dir(s->dir, msg));
-  if (sodium_init() < 0) return pmp_fail(msg, PMP_EINTERNAL, "libsodium does not start");
   PMP_TRY(open_loop(s, msg));
   PMP_TRY(open_store(s, msg));
   PMP_TRY(claim(s, msg));
@@ -495,6 +505,7 @@ static enum pmp_err open_parts(struct pmp_server *s, struct pmp_errmsg *msg) {
   PMP_TRY(pmp_ingest_init(s));
   PMP_TRY(open_learner(s, msg));
   PMP_TRY(open_transport(s, msg));
+  PMP_TRY(pmp_http_open(&s->http, s, msg));
   return write_endpoints(s, msg);
 }
 
@@ -510,11 +521,13 @@ static void remark(void *ctx, const char *key, const char *text) {
 
 static void close_parts(struct pmp_server *s) {
   pmp_readers_close(s->reader);
+  pmp_readers_close(s->lease_reader);
   pmp_learn_close(s->learn);
   pmp_store_close(s->store);
   /* Last: the threads above still read what calls hold. */
   pmp_transport_close(&s->desk);
   pmp_transport_close(&s->data);
+  pmp_http_close(s->http);
   void *item = NULL;
   while (s->store_done.ready && pmp_ring_try_pop(&s->store_done, &item)) {
     struct pmp_pending *p = item;
@@ -523,8 +536,10 @@ static void close_parts(struct pmp_server *s) {
   }
   pmp_ring_fini(&s->store_done);
   pmp_ingest_fini(s);
+  pmp_desk_close(s);
   pmp_publisher_fini(&s->publisher);
   pmp_sessions_fini(&s->sessions);
+  pmp_login_close(s);
   pmp_limiter_fini(&s->limiter);
   pmp_arena_fini(&s->scratch);
   free(s->policy_json);
@@ -552,9 +567,14 @@ int pmp_server_run(const struct pmp_server_options *options) {
     s->exit_code = err == PMP_EINVALID ? 2 : 1;
   } else {
     pmp_config_remarks(&s->config, remark, s);
-    pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-START", "run=%s id=%s dir=%s desk=%s data=%s",
-                  s->config.run.name, s->run_id, s->dir, s->desk.url, s->data.url);
+    pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-START", "run=%s id=%s dir=%s desk=%s data=%s http=%s",
+                  s->config.run.name, s->run_id, s->dir, s->desk.url, s->data.url,
+                  s->http ? pmp_http_address(s->http) : "off");
+    /* The whole address lets its reader in: for a terminal, never for what keeps the log. */
+    if (s->http && isatty(STDERR_FILENO))
+      fprintf(stderr, "pmpod: open %s\n", pmp_http_url(s->http));
     pmp_server_event(s, "daemon", "start", "{}");
+    pmp_login_started(s);
     sd_notifyf(0, "READY=1\nSTATUS=serving %s", s->desk.url);
     uv_run(&s->loop, UV_RUN_DEFAULT);
     if (s->exit_code != 0) fprintf(stderr, "pmpod: %s\n", s->fatal);

@@ -8,6 +8,8 @@
 #define PMP_DAEMON_SERVER_H
 
 #include "daemon/config.h"
+#include "daemon/desk.h"
+#include "daemon/http.h"
 #include "daemon/learn.h"
 #include "daemon/limiter.h"
 #include "daemon/publish.h"
@@ -37,7 +39,9 @@ struct pmp_counters {
       refused_busy, refused_conflict, refused_unavailable, refused_internal, refused_not_found;
   uint64_t appends, append_rows, append_bytes, duplicates, holds, hold_busy, open_items_busy,
       no_job_busy;
-  uint64_t verdicts, verdict_duplicates, reports, report_duplicates, metrics_lost;
+  uint64_t hellos_failed, hellos_throttled; /* for want of a good token */
+  uint64_t lease_requests, desk_refused_judge, desk_refused_quota, desk_refused_busy;
+  uint64_t verdicts, verdict_duplicates, verdict_surplus, reports, report_duplicates, metrics_lost;
 };
 
 struct pmp_server {
@@ -66,10 +70,15 @@ struct pmp_server {
   struct pmp_learn *learn;
   bool learner_ready;
   uint64_t learner_commit; /* entries up to here are done with, in lockstep with their steps */
-  struct pmp_readers *reader;
+  struct pmp_readers *reader, *lease_reader;
+  struct pmp_desk people;
   struct pmp_limiter limiter;
   struct pmp_sessions sessions;
-  struct pmp_tally tally; /* of the task: what all actors reported in this process */
+  struct pmp_tokens tokens; /* who may come in */
+  bool tokens_needed; /* somebody beyond loopback may come: tokens that are gone let nobody in */
+  double failed_hellos_allowed; /* before they are answered busy */
+  struct pmp_http *http;        /* nullable */
+  struct pmp_tally tally;       /* of the task: what all actors reported in this process */
   struct pmp_publisher publisher;
 
   struct pmp_job *job; /* owned, [jobs] */
@@ -126,12 +135,30 @@ void pmp_server_metrics(struct pmp_server *s, const struct pmp_store_point *poin
 
 /* dispatch.c */
 void pmp_dispatch(struct pmp_server *s, struct pmp_call *call);
+/* The same from a decoded request on (what HTTP makes): session, allowance, role, verb. call->user
+ * is r. */
+void pmp_dispatch_request(struct pmp_server *s, struct pmp_call *call, struct pmp_request *r);
 /* Encodes and sends; counts refusals. reply->request_id is filled in from the call. */
 void pmp_answer(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *reply);
 void pmp_refuse(struct pmp_server *s, struct pmp_call *call, enum pmp_err code, uint32_t retry_ms,
                 const char *fmt, ...) PMP_PRINTF(5, 6);
 /* The request of a call (decoded in its arena). */
 struct pmp_request *pmp_call_request(struct pmp_call *call);
+
+/* login.c */
+/* Reads the run's tokens; a broken file is an error. */
+PMP_MUST_CHECK enum pmp_err pmp_login_open(struct pmp_server *s, struct pmp_errmsg *msg);
+void pmp_login_close(struct pmp_server *s);
+/* What was read at the start, as an event. */
+void pmp_login_started(struct pmp_server *s);
+/* Every second or so: reads tokens again that changed, ends sessions whose token ended. Reads a
+ * small file that was written just now: the one disk access of the loop. */
+void pmp_login_sweep(struct pmp_server *s, double seconds);
+/* Who says hello. PMP_OK: *token is its token, NULL when none is wanted; else the call was
+ * answered. */
+PMP_MUST_CHECK enum pmp_err pmp_login_check(struct pmp_server *s, struct pmp_call *call,
+                                            const struct pmp_hello *hello,
+                                            const struct pmp_token **token);
 
 /* one a verb */
 void pmp_serve_hello(struct pmp_server *s, struct pmp_call *call, const struct pmp_hello *hello);
@@ -141,6 +168,9 @@ void pmp_serve_weights(struct pmp_server *s, struct pmp_call *call, const struct
 void pmp_serve_export(struct pmp_server *s, struct pmp_call *call, const struct pmp_export *e);
 void pmp_serve_verdicts(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
                         const struct pmp_verdicts *v);
+void pmp_serve_lease(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
+                     const struct pmp_lease *l);
+void pmp_serve_review(struct pmp_server *s, struct pmp_call *call, const struct pmp_review *q);
 void pmp_serve_report(struct pmp_server *s, struct pmp_call *call, struct pmp_session *session,
                       const struct pmp_report *r);
 void pmp_serve_status(struct pmp_server *s, struct pmp_call *call, const struct pmp_status *q);

@@ -26,7 +26,7 @@ static struct pmp_session *same_instance(struct pmp_sessions *s, const char *nam
                                          struct pmp_bytes instance) {
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];
-    if (p->used && p->role == PMP_ROLE_ACTOR && strcmp(p->name, name) == 0 &&
+    if (p->used && !p->ended && p->role == PMP_ROLE_ACTOR && strcmp(p->name, name) == 0 &&
         memcmp(p->instance, instance.data, PMP_INSTANCE_BYTES) == 0) {
       return p;
     }
@@ -74,6 +74,7 @@ enum pmp_err pmp_sessions_open(struct pmp_sessions *s, enum pmp_role role, const
   p->used = true;
   p->role = role;
   snprintf(p->name, sizeof p->name, "%s", name);
+  snprintf(p->principal, sizeof p->principal, "local:%.58s", name);
   if (role == PMP_ROLE_ACTOR) memcpy(p->instance, instance.data, PMP_INSTANCE_BYTES);
   const uint32_t index = (uint32_t)(p - s->slot);
   memcpy(p->id, &index, sizeof index);
@@ -92,9 +93,48 @@ struct pmp_session *pmp_sessions_find(struct pmp_sessions *s, struct pmp_bytes i
   memcpy(&index, id.data, sizeof index);
   if (index >= s->capacity) return NULL;
   struct pmp_session *p = &s->slot[index];
-  if (!p->used || sodium_memcmp(p->id, id.data, PMP_SESSION_BYTES) != 0) return NULL;
+  if (!p->used || p->ended || sodium_memcmp(p->id, id.data, PMP_SESSION_BYTES) != 0) return NULL;
   p->last_ns = now_ns;
   return p;
+}
+
+void pmp_session_prove(struct pmp_session *session, const struct pmp_token *token) {
+  session->proven = true;
+  session->token = *token;
+  snprintf(session->principal, sizeof session->principal, "%s", token->name);
+  if (session->role != PMP_ROLE_ACTOR)
+    snprintf(session->name, sizeof session->name, "%s", token->name);
+}
+
+const struct pmp_session *pmp_sessions_of_other(const struct pmp_sessions *s, const char *name,
+                                                const char *principal) {
+  for (uint32_t i = 0; i < s->capacity; i++) {
+    const struct pmp_session *p = &s->slot[i];
+    if (p->used && !p->ended && !p->fenced && p->role == PMP_ROLE_ACTOR &&
+        strcmp(p->name, name) == 0 && strcmp(p->principal, principal) != 0)
+      return p;
+  }
+  return NULL;
+}
+
+uint32_t pmp_sessions_end_unproven(struct pmp_sessions *s, const struct pmp_tokens *tokens,
+                                   int64_t now_s) {
+  uint32_t ended = 0;
+  for (uint32_t i = 0; i < s->capacity; i++) {
+    struct pmp_session *p = &s->slot[i];
+    if (!p->used || p->ended) continue;
+    if (p->proven ? pmp_tokens_good(tokens, &p->token, now_s) : !tokens->present) continue;
+    p->ended = true;
+    ended++;
+  }
+  return ended;
+}
+
+void pmp_sessions_end(struct pmp_sessions *s, struct pmp_bytes id) {
+  struct pmp_session *p = pmp_sessions_find(s, id, 0);
+  if (!p || p->role == PMP_ROLE_ACTOR) return;
+  p->used = false;
+  s->used--;
 }
 
 bool pmp_sessions_allow(struct pmp_sessions *s, struct pmp_session *session) {
@@ -132,7 +172,7 @@ void pmp_sessions_actors(const struct pmp_sessions *s, int64_t now_ns, int64_t q
   *sessions = *active = 0;
   for (uint32_t i = 0; i < s->capacity; i++) {
     const struct pmp_session *p = &s->slot[i];
-    if (!p->used || p->role != PMP_ROLE_ACTOR || p->fenced) continue;
+    if (!p->used || p->ended || p->role != PMP_ROLE_ACTOR || p->fenced) continue;
     ++*sessions;
     *active += p->appending || now_ns - p->last_ns <= quiet_ns;
   }
@@ -142,7 +182,7 @@ void pmp_sessions_sweep(struct pmp_sessions *s, int64_t now_ns, double seconds) 
   for (uint32_t i = 0; i < s->capacity; i++) {
     struct pmp_session *p = &s->slot[i];
     if (!p->used) continue;
-    if (now_ns - p->last_ns > s->idle_ns && !p->appending) {
+    if ((p->ended || now_ns - p->last_ns > s->idle_ns) && !p->appending) {
       p->used = false;
       s->used--;
       s->expired++;

@@ -4,6 +4,7 @@
 #ifndef PMP_DAEMON_SESSION_H
 #define PMP_DAEMON_SESSION_H
 
+#include "auth/tokens.h"
 #include "base/err.h"
 #include "daemon/tally.h"
 #include "proto/wire.h"
@@ -17,8 +18,13 @@ struct pmp_session {
   uint8_t id[PMP_SESSION_BYTES];
   enum pmp_role role;
   char name[PMP_SESSION_NAME_MAX];
-  int64_t last_ns;  /* last request */
-  double allowance; /* requests it may make now */
+  /* Who verdicts, settings and events are kept under: the token's name, or local:NAME, unproven. */
+  char principal[PMP_SESSION_NAME_MAX];
+  bool proven;            /* by `token`, whose end is the session's */
+  bool ended;             /* its token is good no more: found no longer, gone at the next sweep */
+  struct pmp_token token; /* as it was at hello */
+  int64_t last_ns;        /* last request */
+  double allowance;       /* requests it may make now */
   /* actors */
   uint32_t epoch;
   uint8_t instance[PMP_INSTANCE_BYTES];
@@ -52,6 +58,17 @@ void pmp_sessions_fini(struct pmp_sessions *s);
 PMP_MUST_CHECK enum pmp_err pmp_sessions_open(struct pmp_sessions *s, enum pmp_role role,
                                               const char *name, struct pmp_bytes instance,
                                               int64_t now_ns, struct pmp_session **out);
+/* Makes it the session of a token's holder: principal, and for all but actors the name too. */
+void pmp_session_prove(struct pmp_session *session, const struct pmp_token *token);
+/* A live session of an actor of this name that belongs to another principal; NULL. */
+const struct pmp_session *pmp_sessions_of_other(const struct pmp_sessions *s, const char *name,
+                                                const char *principal);
+/* Ends sessions that no good token proves; nothing while no tokens are wanted, but for sessions
+ * that one had opened. How many ended. */
+uint32_t pmp_sessions_end_unproven(struct pmp_sessions *s, const struct pmp_tokens *tokens,
+                                   int64_t now_s);
+/* Ends the session of this id, unless it is an actor's or none. */
+void pmp_sessions_end(struct pmp_sessions *s, struct pmp_bytes id);
 /* NULL when the id is unknown. Marks it as used now. */
 struct pmp_session *pmp_sessions_find(struct pmp_sessions *s, struct pmp_bytes id, int64_t now_ns);
 /* Takes one request from its allowance; false: too many a second. */

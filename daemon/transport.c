@@ -109,6 +109,15 @@ static enum pmp_err open_calls(struct pmp_transport *t, struct pmp_errmsg *msg) 
   return PMP_OK;
 }
 
+static int use_tls(struct pmp_transport *t) {
+  if (!t->config.tls_cert) return 0;
+  int rv = nng_tls_config_alloc(&t->tls, NNG_TLS_MODE_SERVER);
+  if (rv == 0) rv = nng_tls_config_version(t->tls, NNG_TLS_1_2, NNG_TLS_1_3);
+  if (rv == 0) rv = nng_tls_config_own_cert(t->tls, t->config.tls_cert, t->config.tls_key, NULL);
+  if (rv == 0) rv = nng_listener_set_ptr(t->listener, NNG_OPT_TLS_CONFIG, t->tls);
+  return rv;
+}
+
 static enum pmp_err listen_on(struct pmp_transport *t, struct pmp_errmsg *msg) {
   const char *url = t->config.url;
   int rv = nng_socket_set_size(t->socket, NNG_OPT_RECVMAXSZ, t->config.recv_max);
@@ -118,6 +127,9 @@ static enum pmp_err listen_on(struct pmp_transport *t, struct pmp_errmsg *msg) {
   if (rv == NNG_EADDRINVAL || rv == NNG_EINVAL || rv == NNG_ENOTSUP) {
     return pmp_fail(msg, PMP_EINVALID, "%s: not an address; write tcp://127.0.0.1:7447", url);
   }
+  if (rv == 0 && (rv = use_tls(t)) != 0)
+    return pmp_fail(msg, PMP_EINVALID, "%s: the certificate cannot be used: %s", url,
+                    nng_strerror(rv));
   if (rv == 0) rv = nng_listener_start(t->listener, 0);
   if (rv != 0)
     return pmp_fail(msg, PMP_EUNAVAILABLE, "cannot listen on %s: %s", url, nng_strerror(rv));
@@ -144,6 +156,8 @@ enum pmp_err pmp_transport_open(struct pmp_transport *t, const struct pmp_transp
   err = open_calls(t, msg);
   if (err == PMP_OK) err = listen_on(t, msg);
   if (err != PMP_OK) goto fail;
+  t->config.url = t->url; /* what the caller lent is the caller's again */
+  t->config.tls_cert = t->config.tls_key = NULL;
   for (uint32_t i = 0; i < config->contexts; i++) receive(&t->call[i]);
   return PMP_OK;
 fail:
@@ -161,6 +175,8 @@ void pmp_transport_close(struct pmp_transport *t) {
   }
   if (t->open) nng_close(t->socket);
   t->open = false;
+  if (t->tls) nng_tls_config_free(t->tls);
+  t->tls = NULL;
   for (uint32_t i = 0; t->call && i < t->config.contexts; i++) {
     struct pmp_call *c = &t->call[i];
     if (c->aio) {

@@ -11,16 +11,21 @@
 #include "base/ring.h"
 
 #include <nng/nng.h>
+#include <nng/supplemental/tls/tls.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 struct pmp_transport;
+struct pmp_reply;
 
 /* One request being worked on; one for each context, reused. The loop has it from
  * pmp_transport_next until pmp_call_reply; other threads may work on it in between, one at a time.
  */
 struct pmp_call {
-  struct pmp_transport *transport;
+  struct pmp_transport *transport; /* NULL: it came by HTTP */
+  /* HTTP: takes the reply, whose pointers are valid during the call alone; NULL: it is encoded and
+   * sent by nng. Loop. */
+  void (*answer)(struct pmp_call *call, struct pmp_reply *reply);
   nng_ctx ctx;
   nng_aio *aio;
   nng_msg *msg;  /* the request; owned until the reply */
@@ -36,7 +41,8 @@ struct pmp_call {
 };
 
 struct pmp_transport_config {
-  const char *url; /* tcp://HOST:PORT */
+  const char *url;                /* tcp://HOST:PORT, tls+tcp://HOST:PORT */
+  const char *tls_cert, *tls_key; /* PEM; NULL but for tls+tcp */
   uint32_t contexts;
   size_t recv_max; /* bytes */
   uint32_t connections;
@@ -55,6 +61,7 @@ struct pmp_transport {
   struct pmp_transport_config config;
   nng_socket socket;
   nng_listener listener;
+  nng_tls_config *tls;   /* owned, nullable */
   struct pmp_call *call; /* owned, [contexts] */
   struct pmp_ring ready;
   char url[128]; /* with the port that was bound */

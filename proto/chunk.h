@@ -59,6 +59,18 @@ struct pmp_spec {
 
 enum { PMP_CHUNK_FIRST = 1, PMP_CHUNK_LAST = 2, PMP_CHUNK_TRUNCATED = 4 };
 
+struct pmp_media { /* of an item: what a person is shown */
+  const char *name, *type;
+  const void *data;
+  size_t bytes;
+};
+struct pmp_item { /* rows [row, row + rows), judged as one */
+  uint32_t row, rows;
+  float score; /* how uncertain its label is */
+  const struct pmp_media *media;
+  uint32_t medias;
+};
+
 struct pmp_chunk {
   enum pmp_source source;
   enum pmp_shape shape;
@@ -67,10 +79,12 @@ struct pmp_chunk {
    * ...). */
   struct pmp_tensor obs[PMP_PARTS_MAX];
   uint32_t obs_parts;
-  struct pmp_tensor action; /* F32 or I32 (rows, dim) */
-  const float *log_prob;    /* (rows) or NULL */
-  const uint64_t *version;  /* (versions) or NULL */
-  uint32_t versions;        /* 0, 1 or rows */
+  struct pmp_tensor action;    /* F32 or I32 (rows, dim) */
+  const float *log_prob;       /* (rows) or NULL */
+  const uint64_t *version;     /* (versions) or NULL */
+  uint32_t versions;           /* 0, 1 or rows */
+  const struct pmp_item *item; /* in order of rows, without overlap */
+  uint32_t items;              /* 0: every row without a label is one */
   /* outcomes */
   uint32_t groups;
   const uint32_t *group;                      /* (rows) or NULL: one row a group */

@@ -17,6 +17,8 @@
 #define PMP_WIRE_VERSION_MAX 1
 #define PMP_SESSION_BYTES 16
 #define PMP_INSTANCE_BYTES 16
+#define PMP_EVENT_HASH_BYTES 32
+#define PMP_ITEM_MEDIA_MAX 64 /* that one item is shown with */
 
 struct pmp_wire_limits {
   size_t message_bytes;
@@ -51,7 +53,15 @@ enum pmp_verb {
   PMP_VERB_CONTROL,
   PMP_VERB_EXPORT,
   PMP_VERB_VERDICTS,
-  PMP_VERB_LEASE
+  PMP_VERB_LEASE,
+  PMP_VERB_REVIEW
+};
+enum pmp_subject {
+  PMP_SUBJECT_NONE,
+  PMP_SUBJECT_ITEMS,
+  PMP_SUBJECT_VERDICTS,
+  PMP_SUBJECT_LABELERS,
+  PMP_SUBJECT_AGREEMENT
 };
 enum pmp_which { PMP_WHICH_REFERENCE, PMP_WHICH_POLICY };
 enum pmp_judgement { PMP_JUDGEMENT_NONE, PMP_ACCEPT, PMP_REJECT, PMP_SKIP, PMP_WITHDRAW };
@@ -142,9 +152,77 @@ struct pmp_verdicts_reply {
   const struct pmp_verdict_result *result;
   uint32_t count;
 };
+struct pmp_item_ref {
+  uint64_t chunk;
+  uint32_t row, rows; /* rows >= 1 after decoding */
+};
 struct pmp_lease {
   uint32_t count, seconds;
   const char *order;
+  const struct pmp_item_ref *held, *release;
+  uint32_t helds, releases;
+};
+struct pmp_leased_item {
+  struct pmp_item_ref item;
+  uint32_t labels, lease_ms;
+  float score;
+  const struct pmp_media *media;
+  uint32_t medias;
+  struct pmp_tensor condition[PMP_PARTS_MAX];
+  uint32_t conditions;
+  struct pmp_tensor outcome;
+  const char *actor;
+  uint64_t ref_version;
+};
+struct pmp_lease_reply {
+  const struct pmp_leased_item *item;
+  uint32_t items;
+  uint64_t waiting, judged, quota;
+  const struct pmp_item_ref *lost;
+  uint32_t losts;
+  const char *render;
+};
+struct pmp_review {
+  enum pmp_subject subject;
+  uint64_t after;
+  uint32_t count;
+  const char *who;
+};
+struct pmp_item_record {
+  struct pmp_item_ref item;
+  uint32_t labels, leases;
+  float score;
+};
+struct pmp_verdict_record {
+  uint64_t id;
+  const char *who, *note, *request_id;
+  struct pmp_item_ref item;
+  enum pmp_judgement judgement;
+  float confidence; /* 0: of a skip or withdrawal */
+  int state;        /* as in store/store.h: 1 active, 2 surplus, 3 replaced, 4 withdrawn */
+  int64_t wall_ns;
+  const struct pmp_media *media;
+  uint32_t medias;
+};
+struct pmp_labeler_record {
+  const char *who;
+  uint64_t accepts, rejects, skips, surplus, withdrawn, gold, gold_right, pairs;
+  int64_t first_ns, last_ns;
+  double agreement; /* 0 when pairs is 0 */
+};
+struct pmp_pair_record {
+  const char *a, *b;
+  uint64_t items;
+  double raw, kappa;
+  bool kappa_known;
+};
+struct pmp_review_reply {
+  const struct pmp_item_record *item;
+  const struct pmp_verdict_record *verdict;
+  const struct pmp_labeler_record *labeler;
+  const struct pmp_pair_record *pair;
+  const struct pmp_number *number;
+  uint32_t items, verdicts, labelers, pairs, numbers;
 };
 struct pmp_report {
   const struct pmp_number *value;
@@ -192,11 +270,13 @@ struct pmp_history_reply {
 struct pmp_events {
   uint64_t after;
   uint32_t count;
+  bool all; /* verdicts too */
 };
 struct pmp_event {
   uint64_t id;
   int64_t wall_ns;
   const char *who, *kind, *detail;
+  struct pmp_bytes hash; /* 32 bytes, or none */
 };
 struct pmp_events_reply {
   const struct pmp_event *event;
@@ -235,6 +315,7 @@ struct pmp_request {
     struct pmp_export export_;
     struct pmp_verdicts verdicts;
     struct pmp_lease lease;
+    struct pmp_review review;
   } u;
 };
 
@@ -256,6 +337,8 @@ struct pmp_reply {
     struct pmp_control_reply control;
     struct pmp_export_reply export_;
     struct pmp_verdicts_reply verdicts;
+    struct pmp_lease_reply lease;
+    struct pmp_review_reply review;
   } u;
 };
 
@@ -273,12 +356,18 @@ PMP_MUST_CHECK enum pmp_err pmp_wire_decode_reply(const void *data, size_t size,
 /* Chunk bytes to columns, checked against the spec (NULL: only against itself): shapes, dtypes,
  * bins and tokens in range, finite, weights >= 0, discounts in [0,1], groups 0,0,1,.., and for each
  * environment of trajectories t in order, FIRST where and only where t is 0, a new episode only
- * after LAST, TRUNCATED only with LAST. Numbers of unjudged or absent fields are not invented. */
+ * after LAST, TRUNCATED only with LAST. Items are in order of rows without overlap, their scores
+ * finite, their media of the types in pmpo.proto (texts UTF-8), none of their rows with a label of
+ * its own. Numbers of unjudged or absent fields are not invented. */
 PMP_MUST_CHECK enum pmp_err pmp_wire_decode_chunk(const void *data, size_t size,
                                                   const struct pmp_spec *spec,
                                                   const struct pmp_wire_limits *limits,
                                                   struct pmp_arena *arena, struct pmp_chunk *out,
                                                   struct pmp_errmsg *msg);
+
+/* Bytes of arena in which a chunk of `bytes` bytes can be decoded whatever it holds within the
+ * limits. */
+size_t pmp_wire_chunk_arena(size_t bytes, const struct pmp_wire_limits *limits);
 
 /* Struct to bytes: *data is in the arena. PMP_ENOMEM when the arena is too small, PMP_EINVALID for
  * what could not be decoded again. */

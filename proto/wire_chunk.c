@@ -5,8 +5,8 @@
 
 /* ---- off the wire ---- */
 
-static enum pmp_err in_tensor(const struct wire_in *in, const char *what, const PB(Tensor) * from,
-                              struct pmp_tensor *out) {
+enum pmp_err wire_in_tensor(const struct wire_in *in, const char *what, const PB(Tensor) * from,
+                            struct pmp_tensor *out) {
   static const uint64_t nothing[2]; /* what an empty tensor points to */
   if (from->dtype <= 0 || from->dtype > (int)PMP_U64)
     return pmp_fail(in->msg, PMP_EINVALID, "%s: unknown dtype %d", what, (int)from->dtype);
@@ -37,7 +37,7 @@ static enum pmp_err in_column(const struct wire_in *in, const char *what, const 
   *length = 0;
   if (from == NULL) return PMP_OK;
   struct pmp_tensor t = {0};
-  PMP_TRY(in_tensor(in, what, from, &t));
+  PMP_TRY(wire_in_tensor(in, what, from, &t));
   if (t.dtype != dtype)
     return pmp_fail(in->msg, PMP_EINVALID, "%s: dtype %d; it must be %d", what, (int)t.dtype,
                     (int)dtype);
@@ -76,7 +76,7 @@ static enum pmp_err in_obs(const struct wire_in *in, PB(Tensor) *const *from, si
                            struct pmp_chunk *out) {
   if (n > PMP_PARTS_MAX)
     return pmp_fail(in->msg, PMP_ETOOLARGE, "observations: %zu; the limit is %d", n, PMP_PARTS_MAX);
-  for (size_t i = 0; i < n; i++) PMP_TRY(in_tensor(in, "observation", from[i], &out->obs[i]));
+  for (size_t i = 0; i < n; i++) PMP_TRY(wire_in_tensor(in, "observation", from[i], &out->obs[i]));
   out->obs_parts = (uint32_t)n;
   return PMP_OK;
 }
@@ -84,7 +84,7 @@ static enum pmp_err in_obs(const struct wire_in *in, PB(Tensor) *const *from, si
 static enum pmp_err in_action(const struct wire_in *in, const char *what, const PB(Tensor) * from,
                               struct pmp_chunk *out) {
   if (from == NULL) return pmp_fail(in->msg, PMP_EINVALID, "%s: missing", what);
-  return in_tensor(in, what, from, &out->action);
+  return wire_in_tensor(in, what, from, &out->action);
 }
 
 static enum pmp_err in_outcomes(const struct wire_in *in, const PB(Outcomes) * o,
@@ -164,6 +164,7 @@ static enum pmp_err in_chunk(const struct wire_in *in, const struct pmp_spec *sp
   default:
     return pmp_fail(in->msg, PMP_EINVALID, "chunk: neither outcomes nor trajectories");
   }
+  PMP_TRY(wire_in_items(in, from, out));
   return wire_chunk_check(in, spec, out);
 }
 
@@ -185,8 +186,8 @@ enum pmp_err pmp_wire_decode_chunk(const void *data, size_t size, const struct p
 
 /* ---- onto the wire ---- */
 
-static enum pmp_err out_tensor(const struct wire_out *w, const struct pmp_tensor *from,
-                               PB(Tensor) * *out) {
+enum pmp_err wire_out_tensor(const struct wire_out *w, const struct pmp_tensor *from,
+                             PB(Tensor) * *out) {
   *out = NULL;
   if (from->dtype == PMP_DTYPE_NONE) return PMP_OK;
   void *memory;
@@ -213,7 +214,7 @@ static enum pmp_err out_column(const struct wire_out *w, enum pmp_dtype dtype, c
   t->shape[0] = n;
   t->data = data;
   t->bytes = (size_t)n * pmp_dtype_bytes(dtype);
-  return out_tensor(w, t, out);
+  return wire_out_tensor(w, t, out);
 }
 
 static enum pmp_err out_obs(const struct wire_out *w, const struct pmp_chunk *c, PB(Tensor) * **out,
@@ -222,7 +223,7 @@ static enum pmp_err out_obs(const struct wire_out *w, const struct pmp_chunk *c,
   PMP_TRY(wire_out_array(w, c->obs_parts, sizeof(PB(Tensor) *), &memory));
   *out = memory;
   *n = c->obs_parts;
-  for (uint32_t i = 0; i < c->obs_parts; i++) PMP_TRY(out_tensor(w, &c->obs[i], &(*out)[i]));
+  for (uint32_t i = 0; i < c->obs_parts; i++) PMP_TRY(wire_out_tensor(w, &c->obs[i], &(*out)[i]));
   return PMP_OK;
 }
 
@@ -232,7 +233,7 @@ static enum pmp_err out_outcomes(const struct wire_out *w, const struct pmp_chun
   to->groups = c->groups;
   PMP_TRY(out_column(w, PMP_U32, c->group, c->rows, &to->group));
   PMP_TRY(out_obs(w, c, &to->condition, &to->n_condition));
-  PMP_TRY(out_tensor(w, &c->action, &to->outcome));
+  PMP_TRY(wire_out_tensor(w, &c->action, &to->outcome));
   PMP_TRY(out_column(w, PMP_F32, c->f, c->rows, &to->evaluation));
   PMP_TRY(out_column(w, PMP_I8, c->verdict, c->rows, &to->verdict));
   PMP_TRY(out_column(w, PMP_F32, c->weight, c->rows, &to->weight));
@@ -249,7 +250,7 @@ static enum pmp_err out_trajectories(const struct wire_out *w, const struct pmp_
   PMP_TRY(out_column(w, PMP_U32, c->episode, c->episodes, &to->episode));
   PMP_TRY(out_column(w, PMP_U32, c->t, c->rows, &to->t));
   PMP_TRY(out_obs(w, c, &to->observation, &to->n_observation));
-  PMP_TRY(out_tensor(w, &c->action, &to->action));
+  PMP_TRY(wire_out_tensor(w, &c->action, &to->action));
   PMP_TRY(out_column(w, PMP_F32, c->reward, c->rows, &to->reward));
   PMP_TRY(out_column(w, PMP_F32, c->discount, c->rows, &to->discount));
   PMP_TRY(out_column(w, PMP_U8, c->flags, c->rows, &to->flags));
@@ -261,7 +262,8 @@ enum pmp_err pmp_wire_encode_chunk(const struct pmp_chunk *c, struct pmp_arena *
                                    const void **data, size_t *size, struct pmp_errmsg *msg) {
   struct wire_out w = {.arena = arena, .msg = msg};
   struct pmp_wire_limits limits = pmp_wire_limits_default();
-  limits.chunk_rows = UINT32_MAX; /* the run's own limit is checked where the chunk arrives */
+  limits.chunk_rows = UINT32_MAX; /* the run's own limits are checked where the chunk arrives */
+  limits.repeated = UINT32_MAX;
   struct wire_in in = {.limits = &limits, .arena = arena, .msg = msg};
   enum pmp_err err = wire_chunk_check(&in, NULL, c);
   if (err != PMP_OK)
@@ -281,5 +283,6 @@ enum pmp_err pmp_wire_encode_chunk(const struct pmp_chunk *c, struct pmp_arena *
     chunk.shape_case = PMPO__V1__CHUNK__SHAPE_TRAJECTORIES;
     chunk.trajectories = &trajectories;
   }
+  PMP_TRY(wire_out_items(&w, c, &chunk));
   return wire_out_pack(&w, &chunk.base, data, size);
 }

@@ -260,6 +260,7 @@ enum pmp_err wire_chunk_check(const struct wire_in *in, const struct pmp_spec *s
   if ((c->version == NULL) != (c->versions == 0) || (c->versions > 1 && c->versions != c->rows))
     return BAD(in, "ref_version: %u for %u rows", c->versions, c->rows);
   PMP_TRY(check_f32(in, "log_prob", c->log_prob, c->rows));
+  PMP_TRY(wire_item_check(in, c));
   if (c->shape == PMP_SHAPE_OUTCOMES) return check_outcomes(in, spec, c);
   if (c->shape == PMP_SHAPE_TRAJECTORIES) return check_trajectories(in, spec, c);
   return BAD(in, "chunk: neither outcomes nor trajectories");

@@ -163,6 +163,10 @@ static enum pmp_err in_events(const struct wire_in *in, const PB(EventsReply) * 
     PMP_TRY(wire_in_text(in, "event.who", from->event[i]->who, &event[i].who));
     PMP_TRY(wire_in_text(in, "event.kind", from->event[i]->kind, &event[i].kind));
     PMP_TRY(wire_in_text(in, "event.detail", from->event[i]->detail, &event[i].detail));
+    event[i].hash = bytes_of(from->event[i]->hash);
+    if (event[i].hash.size != 0 && event[i].hash.size != PMP_EVENT_HASH_BYTES)
+      return pmp_fail(in->msg, PMP_EINVALID, "event: a hash is %d bytes, not %zu",
+                      PMP_EVENT_HASH_BYTES, event[i].hash.size);
   }
   out->event = event;
   out->count = (uint32_t)from->n_event;
@@ -226,9 +230,12 @@ static enum pmp_err in_body(const struct wire_in *in, const PB(Reply) * r, struc
     return in_export(in, r->export, &out->u.export_);
   case PMP_VERB_VERDICTS:
     return in_verdicts(in, r->verdicts, &out->u.verdicts);
+  case PMP_VERB_LEASE:
+    return wire_in_lease_reply(in, r->lease, &out->u.lease);
+  case PMP_VERB_REVIEW:
+    return wire_in_review_reply(in, r->review, &out->u.review);
   case PMP_VERB_NONE:
   case PMP_VERB_REPORT:
-  case PMP_VERB_LEASE:
     return PMP_OK;
   }
   return pmp_fail(in->msg, PMP_EINVALID, "the reply has an unknown body");

@@ -139,6 +139,7 @@ static enum pmp_err in_small(const struct wire_in *in, const PB(Request) * r,
   case PMP_VERB_EVENTS:
     out->u.events.after = r->events->after;
     out->u.events.count = r->events->count;
+    out->u.events.all = r->events->all;
     return PMP_OK;
   case PMP_VERB_EXPORT:
     out->u.export_.version = r->export->version;
@@ -146,9 +147,9 @@ static enum pmp_err in_small(const struct wire_in *in, const PB(Request) * r,
     out->u.export_.length = r->export->length;
     return in_which(in, (int)r->export->which, &out->u.export_.which);
   case PMP_VERB_LEASE:
-    out->u.lease.count = r->lease->count;
-    out->u.lease.seconds = r->lease->seconds;
-    return wire_in_text(in, "lease.order", r->lease->order, &out->u.lease.order);
+    return wire_in_lease(in, r->lease, &out->u.lease);
+  case PMP_VERB_REVIEW:
+    return wire_in_review(in, r->review, &out->u.review);
   default:
     return pmp_fail(in->msg, PMP_EINVALID, "the request has no body");
   }

@@ -3,18 +3,10 @@
 
 #include <math.h>
 
-#define NEW(w, type, init, out)                                                                    \
-  do {                                                                                             \
-    void *memory_;                                                                                 \
-    PMP_TRY(wire_out_array(w, 1, sizeof(PB(type)), &memory_));                                     \
-    (out) = memory_;                                                                               \
-    pmpo__v1__##init##__init(out);                                                                 \
-  } while (0)
-
 static enum pmp_err out_hello(const struct wire_out *w, const struct pmp_hello_reply *from,
                               PB(Reply) * r) {
   PB(HelloReply) * to;
-  NEW(w, HelloReply, hello_reply, to);
+  WIRE_NEW(w, HelloReply, hello_reply, to);
   struct pmp_bytes session = {.data = from->session, .size = PMP_SESSION_BYTES};
   PMP_TRY(wire_out_bytes(w, "hello.session", session, &to->session));
   PMP_TRY(wire_out_text(w, "hello.run_id", from->run_id, &to->run_id));
@@ -28,7 +20,7 @@ static enum pmp_err out_hello(const struct wire_out *w, const struct pmp_hello_r
   to->lockstep = from->lockstep;
   to->seed = from->seed;
   to->actor_rows = from->actor_rows;
-  NEW(w, Limits, limits, to->limits);
+  WIRE_NEW(w, Limits, limits, to->limits);
   to->limits->message_bytes = from->limits.message_bytes;
   to->limits->chunk_rows = from->limits.chunk_rows;
   to->limits->actor_state_bytes = from->limits.actor_state_bytes;
@@ -64,7 +56,7 @@ static enum pmp_err out_views(const struct wire_out *w, const struct pmp_weights
 static enum pmp_err out_weights(const struct wire_out *w, const struct pmp_weights_reply *from,
                                 PB(Reply) * r) {
   PB(WeightsReply) * to;
-  NEW(w, WeightsReply, weights_reply, to);
+  WIRE_NEW(w, WeightsReply, weights_reply, to);
   to->version = from->version;
   to->bytes = from->bytes;
   to->offset = from->offset;
@@ -75,26 +67,6 @@ static enum pmp_err out_weights(const struct wire_out *w, const struct pmp_weigh
   PMP_TRY(wire_out_bytes(w, "weights.data", from->data, &to->data));
   PMP_TRY(out_views(w, from, to));
   r->weights = to;
-  return PMP_OK;
-}
-
-/* A number without a value (a rate before the first step, say) is left out: a status must always be
- * answerable. */
-static enum pmp_err out_numbers(const struct wire_out *w, const struct pmp_number *from,
-                                uint32_t count, PB(Number) * **out, size_t *n) {
-  void *memory;
-  PMP_TRY(wire_out_array(w, count, sizeof(PB(Number) *), &memory));
-  *out = memory;
-  *n = 0;
-  PMP_TRY(wire_out_array(w, count, sizeof(PB(Number)), &memory));
-  PB(Number) *number = memory;
-  for (uint32_t i = 0; i < count; i++) {
-    if (!isfinite(from[i].value)) continue;
-    pmpo__v1__number__init(&number[i]);
-    PMP_TRY(wire_out_text(w, "number.name", from[i].name, &number[i].name));
-    number[i].value = from[i].value;
-    (*out)[(*n)++] = &number[i];
-  }
   return PMP_OK;
 }
 
@@ -116,8 +88,8 @@ static enum pmp_err out_actors(const struct wire_out *w, const struct pmp_status
     actor[i].ref_version = a->ref_version;
     actor[i].env_steps = a->env_steps;
     actor[i].idle_ms = a->idle_ms;
-    PMP_TRY(out_numbers(w, a->value, a->values, &actor[i].value, &actor[i].n_value));
-    PMP_TRY(out_numbers(w, a->number, a->numbers, &actor[i].number, &actor[i].n_number));
+    PMP_TRY(wire_out_numbers(w, a->value, a->values, &actor[i].value, &actor[i].n_value));
+    PMP_TRY(wire_out_numbers(w, a->number, a->numbers, &actor[i].number, &actor[i].n_number));
     to->actor[i] = &actor[i];
   }
   return PMP_OK;
@@ -126,7 +98,7 @@ static enum pmp_err out_actors(const struct wire_out *w, const struct pmp_status
 static enum pmp_err out_status(const struct wire_out *w, const struct pmp_status_reply *from,
                                PB(Reply) * r) {
   PB(StatusReply) * to;
-  NEW(w, StatusReply, status_reply, to);
+  WIRE_NEW(w, StatusReply, status_reply, to);
   void *memory;
   PMP_TRY(wire_out_array(w, from->texts, sizeof(PB(Text) *), &memory));
   to->text = memory;
@@ -139,7 +111,7 @@ static enum pmp_err out_status(const struct wire_out *w, const struct pmp_status
     PMP_TRY(wire_out_text(w, "text.value", from->text[i].value, &text[i].value));
     to->text[i] = &text[i];
   }
-  PMP_TRY(out_numbers(w, from->number, from->numbers, &to->number, &to->n_number));
+  PMP_TRY(wire_out_numbers(w, from->number, from->numbers, &to->number, &to->n_number));
   PMP_TRY(out_actors(w, from, to));
   r->status = to;
   return PMP_OK;
@@ -148,7 +120,7 @@ static enum pmp_err out_status(const struct wire_out *w, const struct pmp_status
 static enum pmp_err out_history(const struct wire_out *w, const struct pmp_history_reply *from,
                                 PB(Reply) * r) {
   PB(HistoryReply) * to;
-  NEW(w, HistoryReply, history_reply, to);
+  WIRE_NEW(w, HistoryReply, history_reply, to);
   void *memory;
   PMP_TRY(wire_out_array(w, from->count, sizeof(PB(Series) *), &memory));
   to->series = memory;
@@ -175,7 +147,7 @@ static enum pmp_err out_history(const struct wire_out *w, const struct pmp_histo
 static enum pmp_err out_events(const struct wire_out *w, const struct pmp_events_reply *from,
                                PB(Reply) * r) {
   PB(EventsReply) * to;
-  NEW(w, EventsReply, events_reply, to);
+  WIRE_NEW(w, EventsReply, events_reply, to);
   void *memory;
   PMP_TRY(wire_out_array(w, from->count, sizeof(PB(Event) *), &memory));
   to->event = memory;
@@ -189,6 +161,9 @@ static enum pmp_err out_events(const struct wire_out *w, const struct pmp_events
     PMP_TRY(wire_out_text(w, "event.who", from->event[i].who, &event[i].who));
     PMP_TRY(wire_out_text(w, "event.kind", from->event[i].kind, &event[i].kind));
     PMP_TRY(wire_out_text(w, "event.detail", from->event[i].detail, &event[i].detail));
+    PMP_TRY(wire_out_bytes(w, "event.hash", from->event[i].hash, &event[i].hash));
+    if (event[i].hash.len != 0 && event[i].hash.len != PMP_EVENT_HASH_BYTES)
+      return pmp_fail(w->msg, PMP_EINVALID, "event: a hash of %zu bytes", event[i].hash.len);
     to->event[i] = &event[i];
   }
   r->events = to;
@@ -198,7 +173,7 @@ static enum pmp_err out_events(const struct wire_out *w, const struct pmp_events
 static enum pmp_err out_verdicts(const struct wire_out *w, const struct pmp_verdicts_reply *from,
                                  PB(Reply) * r) {
   PB(VerdictsReply) * to;
-  NEW(w, VerdictsReply, verdicts_reply, to);
+  WIRE_NEW(w, VerdictsReply, verdicts_reply, to);
   void *memory;
   PMP_TRY(wire_out_array(w, from->count, sizeof(PB(VerdictResult) *), &memory));
   to->result = memory;
@@ -223,23 +198,24 @@ static enum pmp_err out_small(const struct wire_out *w, const struct pmp_reply *
                               PB(Reply) * r) {
   switch (from->verb) {
   case PMP_VERB_APPEND:
-    NEW(w, AppendReply, append_reply, r->append);
+    WIRE_NEW(w, AppendReply, append_reply, r->append);
     r->append->chunk = from->u.append.chunk;
     r->append->rows = from->u.append.rows;
     r->append->ref_version = from->u.append.ref_version;
     r->append->duplicate = from->u.append.duplicate;
     return PMP_OK;
   case PMP_VERB_REPORT:
-    NEW(w, ReportReply, report_reply, r->report);
+    WIRE_NEW(w, ReportReply, report_reply, r->report);
     return PMP_OK;
   case PMP_VERB_LEASE:
-    NEW(w, LeaseReply, lease_reply, r->lease);
-    return PMP_OK;
+    return wire_out_lease_reply(w, &from->u.lease, &r->lease);
+  case PMP_VERB_REVIEW:
+    return wire_out_review_reply(w, &from->u.review, &r->review);
   case PMP_VERB_CONTROL:
-    NEW(w, ControlReply, control_reply, r->control);
+    WIRE_NEW(w, ControlReply, control_reply, r->control);
     return wire_out_text(w, "control.detail", from->u.control.detail, &r->control->detail);
   case PMP_VERB_EXPORT:
-    NEW(w, ExportReply, export_reply, r->export);
+    WIRE_NEW(w, ExportReply, export_reply, r->export);
     r->export->version = from->u.export_.version;
     r->export->bytes = from->u.export_.bytes;
     r->export->offset = from->u.export_.offset;

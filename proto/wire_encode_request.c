@@ -3,19 +3,10 @@
 
 #include <math.h>
 
-/* A zeroed, then initialised message of the arena. */
-#define NEW(w, type, init, out)                                                                    \
-  do {                                                                                             \
-    void *memory_;                                                                                 \
-    PMP_TRY(wire_out_array(w, 1, sizeof(PB(type)), &memory_));                                     \
-    (out) = memory_;                                                                               \
-    pmpo__v1__##init##__init(out);                                                                 \
-  } while (0)
-
 static enum pmp_err out_hello(const struct wire_out *w, const struct pmp_hello *from,
                               PB(Request) * r) {
   PB(Hello) * to;
-  NEW(w, Hello, hello, to);
+  WIRE_NEW(w, Hello, hello, to);
   to->role = (PB(Role))from->role;
   PMP_TRY(wire_out_text(w, "hello.name", from->name, &to->name));
   PMP_TRY(wire_out_text(w, "hello.token", from->token, &to->token));
@@ -29,7 +20,7 @@ static enum pmp_err out_hello(const struct wire_out *w, const struct pmp_hello *
 static enum pmp_err out_append(const struct wire_out *w, const struct pmp_append *from,
                                PB(Request) * r) {
   PB(Append) * to;
-  NEW(w, Append, append, to);
+  WIRE_NEW(w, Append, append, to);
   to->seq = from->seq;
   PMP_TRY(wire_out_bytes(w, "append.chunk", from->chunk, &to->chunk));
   PMP_TRY(wire_out_bytes(w, "append.actor_state", from->actor_state, &to->actor_state));
@@ -40,7 +31,7 @@ static enum pmp_err out_append(const struct wire_out *w, const struct pmp_append
 static enum pmp_err out_report(const struct wire_out *w, const struct pmp_report *from,
                                PB(Request) * r) {
   PB(Report) * to;
-  NEW(w, Report, report, to);
+  WIRE_NEW(w, Report, report, to);
   to->ref_version = from->ref_version;
   to->env_steps = from->env_steps;
   void *memory;
@@ -64,7 +55,7 @@ static enum pmp_err out_report(const struct wire_out *w, const struct pmp_report
 static enum pmp_err out_history(const struct wire_out *w, const struct pmp_history *from,
                                 PB(Request) * r) {
   PB(History) * to;
-  NEW(w, History, history, to);
+  WIRE_NEW(w, History, history, to);
   to->step_from = from->step_from;
   to->step_to = from->step_to;
   to->points_max = from->points_max;
@@ -81,7 +72,7 @@ static enum pmp_err out_history(const struct wire_out *w, const struct pmp_histo
 static enum pmp_err out_control(const struct wire_out *w, const struct pmp_control *from,
                                 PB(Request) * r) {
   PB(Control) * to;
-  NEW(w, Control, control, to);
+  WIRE_NEW(w, Control, control, to);
   to->action = (PB(Action))from->action;
   PMP_TRY(wire_out_text(w, "control.key", from->key, &to->key));
   PMP_TRY(wire_out_text(w, "control.value", from->value, &to->value));
@@ -92,7 +83,7 @@ static enum pmp_err out_control(const struct wire_out *w, const struct pmp_contr
 static enum pmp_err out_verdicts(const struct wire_out *w, const struct pmp_verdicts *from,
                                  PB(Request) * r) {
   PB(Verdicts) * to;
-  NEW(w, Verdicts, verdicts, to);
+  WIRE_NEW(w, Verdicts, verdicts, to);
   void *memory;
   PMP_TRY(wire_out_array(w, from->count, sizeof(PB(Verdict) *), &memory));
   to->verdict = memory;
@@ -121,7 +112,7 @@ static enum pmp_err out_verdicts(const struct wire_out *w, const struct pmp_verd
 static enum pmp_err out_weights(const struct wire_out *w, const struct pmp_weights *from,
                                 PB(Request) * r) {
   PB(Weights) * to;
-  NEW(w, Weights, weights, to);
+  WIRE_NEW(w, Weights, weights, to);
   to->which = (PB(Which))from->which;
   to->version = from->version;
   to->newer_than = from->newer_than;
@@ -136,26 +127,26 @@ static enum pmp_err out_small(const struct wire_out *w, const struct pmp_request
                               PB(Request) * r) {
   switch (from->verb) {
   case PMP_VERB_STATUS:
-    NEW(w, Status, status, r->status);
+    WIRE_NEW(w, Status, status, r->status);
     r->status->actors = from->u.status.actors;
     return PMP_OK;
   case PMP_VERB_EVENTS:
-    NEW(w, Events, events, r->events);
+    WIRE_NEW(w, Events, events, r->events);
     r->events->after = from->u.events.after;
     r->events->count = from->u.events.count;
+    r->events->all = from->u.events.all;
     return PMP_OK;
   case PMP_VERB_EXPORT:
-    NEW(w, Export, export, r->export);
+    WIRE_NEW(w, Export, export, r->export);
     r->export->which = (PB(Which))from->u.export_.which;
     r->export->version = from->u.export_.version;
     r->export->offset = from->u.export_.offset;
     r->export->length = from->u.export_.length;
     return PMP_OK;
   case PMP_VERB_LEASE:
-    NEW(w, Lease, lease, r->lease);
-    r->lease->count = from->u.lease.count;
-    r->lease->seconds = from->u.lease.seconds;
-    return wire_out_text(w, "lease.order", from->u.lease.order, &r->lease->order);
+    return wire_out_lease(w, &from->u.lease, &r->lease);
+  case PMP_VERB_REVIEW:
+    return wire_out_review(w, &from->u.review, &r->review);
   default:
     return pmp_fail(w->msg, PMP_EINVALID, "a request needs a verb");
   }

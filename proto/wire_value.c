@@ -212,6 +212,24 @@ enum pmp_err wire_out_array(const struct wire_out *w, size_t count, size_t size,
                       : pmp_fail(w->msg, PMP_ENOMEM, "the arena is too small for the message");
 }
 
+enum pmp_err wire_out_numbers(const struct wire_out *w, const struct pmp_number *from,
+                              uint32_t count, PB(Number) * **out, size_t *n) {
+  void *memory;
+  PMP_TRY(wire_out_array(w, count, sizeof(PB(Number) *), &memory));
+  *out = memory;
+  *n = 0;
+  PMP_TRY(wire_out_array(w, count, sizeof(PB(Number)), &memory));
+  PB(Number) *number = memory;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!isfinite(from[i].value)) continue;
+    pmpo__v1__number__init(&number[i]);
+    PMP_TRY(wire_out_text(w, "number.name", from[i].name, &number[i].name));
+    number[i].value = from[i].value;
+    (*out)[(*n)++] = &number[i];
+  }
+  return PMP_OK;
+}
+
 static enum pmp_err out_tensor_spec(const struct wire_out *w, const struct pmp_tensor_spec *from,
                                     PB(TensorSpec) * to) {
   pmpo__v1__tensor_spec__init(to);

@@ -1,4 +1,5 @@
 /* Is the file what it should be? Every fault by name. */
+#include "auth/chain.h"
 #include "store/chunk_row.h"
 #include "store/labels.h"
 #include "store/schema.h"
@@ -8,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUSY_MS 10000
 
@@ -155,6 +157,35 @@ static void check_chunks(struct check *c) {
   free(data);
 }
 
+static void check_chain(struct check *c) {
+  sqlite3_stmt *row = NULL;
+  uint8_t hash[PMP_CHAIN_BYTES] = {0};
+  bool begun = false;
+  uint64_t last = 0;
+  int rc = sqlite3_prepare_v2(
+      c->db, "SELECT id, wall_ns, who, kind, detail, hash FROM event ORDER BY id", -1, &row, NULL);
+  while (rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
+    const uint64_t id = pmp_db_u64(row, 0);
+    const bool has = sqlite3_column_bytes(row, 5) == PMP_CHAIN_BYTES;
+    if (id != last + 1) fault(c, "event %" PRIu64 ": events before it are missing", id);
+    last = id;
+    begun = begun || has;
+    rc = SQLITE_OK;
+    if (!begun) continue; /* from before there was a chain */
+    pmp_chain_next(
+        hash, id, sqlite3_column_int64(row, 1), (const char *)sqlite3_column_text(row, 2),
+        (const char *)sqlite3_column_text(row, 3), (const char *)sqlite3_column_text(row, 4));
+    if (!has) {
+      fault(c, "event %" PRIu64 ": it has no hash", id);
+    } else if (memcmp(hash, sqlite3_column_blob(row, 5), sizeof hash) != 0) {
+      fault(c, "event %" PRIu64 ": it, or its place, is not what was written", id);
+      memcpy(hash, sqlite3_column_blob(row, 5), sizeof hash); /* how far does the rest fit? */
+    }
+  }
+  if (rc != SQLITE_DONE) fault(c, "events cannot be checked to the end: %s", sqlite3_errmsg(c->db));
+  sqlite3_finalize(row);
+}
+
 static void check_labels(struct check *c) {
   sqlite3_stmt *row = NULL;
   struct pmp_errmsg msg;
@@ -208,6 +239,7 @@ enum pmp_err pmp_store_check(const char *path, const char *vfs,
     ask(&c, questions[i].name, questions[i].sql);
   check_chunks(&c);
   check_labels(&c);
+  check_chain(&c);
 out:
   sqlite3_close(c.db);
   *faults = c.faults;

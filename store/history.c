@@ -7,6 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
+enum pmp_err pmp_writer_event(struct pmp_writer *w, const char *who, const char *kind,
+                              const char *detail, struct pmp_errmsg *msg) {
+  struct pmp_totals *t = &w->totals;
+  uint8_t hash[PMP_CHAIN_BYTES];
+  const uint64_t id = t->last_event + 1;
+  const int64_t now = pmp_clock_wall(&w->config->clock);
+  memcpy(hash, t->event_hash, sizeof hash);
+  pmp_chain_next(hash, id, now, who, kind, detail);
+  const int bound = pmp_db_bind(w->stmt[PMP_SQL_EVENT_ADD], "UItttb", id, now, who, kind, detail,
+                                hash, sizeof hash);
+  PMP_TRY(pmp_writer_run(w, PMP_SQL_EVENT_ADD, bound, "keep an event", msg));
+  t->last_event = id;
+  memcpy(t->event_hash, hash, sizeof hash);
+  return PMP_OK;
+}
+
+enum pmp_err pmp_writer_event_of(struct pmp_writer *w, const char *who, const char *kind,
+                                 enum pmp_sql sql, int bound, struct pmp_errmsg *msg) {
+  bool found;
+  PMP_TRY(pmp_writer_row(w, sql, bound, &found, "put an event into words", msg));
+  const char *detail = found ? (const char *)sqlite3_column_text(w->stmt[sql], 0) : NULL;
+  const enum pmp_err err = detail != NULL
+                               ? pmp_writer_event(w, who, kind, detail, msg)
+                               : pmp_writer_fail(w, SQLITE_NOMEM, "put an event into words", msg);
+  pmp_db_done(w->stmt[sql]);
+  return err;
+}
+
 enum pmp_err pmp_op_setting(struct pmp_writer *w, struct pmp_store_setting *s,
                             struct pmp_errmsg *msg) {
   s->commit = 0;
@@ -17,9 +45,10 @@ enum pmp_err pmp_op_setting(struct pmp_writer *w, struct pmp_store_setting *s,
   int bound = pmp_db_bind(w->stmt[PMP_SQL_SETTING_ADD], "UttttI", s->commit, s->key, s->value,
                           s->old_value, s->who, now);
   PMP_TRY(pmp_writer_run(w, PMP_SQL_SETTING_ADD, bound, "keep a setting", msg));
-  bound = pmp_db_bind(w->stmt[PMP_SQL_SETTING_EVENT_ADD], "ItUttt", now, s->who, s->commit, s->key,
-                      s->old_value, s->value);
-  PMP_TRY(pmp_writer_run(w, PMP_SQL_SETTING_EVENT_ADD, bound, "keep a setting's event", msg));
+  bound = pmp_db_bind(w->stmt[PMP_SQL_SETTING_DETAIL], "Uttt", s->commit, s->key, s->old_value,
+                      s->value);
+  PMP_TRY(pmp_writer_event_of(w, s->who != NULL ? s->who : "", "setting", PMP_SQL_SETTING_DETAIL,
+                              bound, msg));
   w->totals.last_commit = s->commit;
   return PMP_OK;
 }
@@ -71,10 +100,8 @@ enum pmp_err pmp_op_event(struct pmp_writer *w, struct pmp_store_event *e, struc
   pmp_db_done(object);
   if (!fits)
     return pmp_fail(msg, PMP_EINVALID, "the detail of event %.64s is no JSON object", e->kind);
-  int bound = pmp_db_bind(w->stmt[PMP_SQL_EVENT_ADD], "Ittt", pmp_clock_wall(&w->config->clock),
-                          e->who, e->kind, e->detail);
-  PMP_TRY(pmp_writer_run(w, PMP_SQL_EVENT_ADD, bound, "keep an event", msg));
-  e->id = (uint64_t)sqlite3_last_insert_rowid(w->db);
+  PMP_TRY(pmp_writer_event(w, e->who, e->kind, e->detail, msg));
+  e->id = w->totals.last_event;
   return PMP_OK;
 }
 

@@ -1,7 +1,7 @@
 /* The reading side: a connection of its own that never writes and never holds a transaction while a
  * callback runs, so that the log can begin anew between any two rows. */
-#include "store/chunk_row.h"
 #include "store/labels.h"
+#include "store/reader_internal.h"
 #include "store/schema.h"
 
 #include <inttypes.h>
@@ -9,28 +9,14 @@
 #include <string.h>
 
 #define BUSY_MS 10000
-#define BATCH 256 /* commit ids looked up at a time */
-
-enum reader_sql {
-  SQL_ENTRIES,
-  SQL_CHUNK,
-  SQL_VERDICT,
-  SQL_SETTING,
-  SQL_NEWEST,
-  SQL_POINTS,
-  SQL_POINT_FROM,
-  SQL_POINT_LAST,
-  SQL_POINT_COUNT,
-  SQL_METRICS,
-  SQL_EVENTS,
-  SQL_EVENTS_BEFORE,
-  SQL_ACTORS,
-  SQL_META,
-  SQL_COUNT
-};
-
+#define VERDICT                                                                                    \
+  "id, principal, request_id, chunk, row, rows, judgement, confidence, note, state, wall_ns"       \
+  " FROM verdict"
 #define POINT "SELECT m.step, m.env_steps, m.wall_ns, m.value FROM metric m"
 #define OF_NAME " WHERE m.name = (SELECT id FROM metric_name WHERE name = ?1)"
+
+#define EVENT "SELECT id, wall_ns, who, kind, detail, hash FROM event"
+#define OTHERS " INDEXED BY event_other WHERE kind <> 'verdict'"
 
 static const char *const sql_text[SQL_COUNT] = {
     [SQL_ENTRIES] = "SELECT id, 1 FROM chunk WHERE id BETWEEN ?1 AND ?2"
@@ -53,25 +39,27 @@ static const char *const sql_text[SQL_COUNT] = {
     [SQL_POINT_COUNT] = "SELECT count(*) FROM (SELECT 1 FROM metric m" OF_NAME
                         " AND m.step BETWEEN ?2 AND ?3 LIMIT ?4)",
     [SQL_METRICS] = "SELECT name FROM metric_name ORDER BY name",
-    [SQL_EVENTS] =
-        "SELECT id, wall_ns, who, kind, detail FROM event WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [SQL_EVENTS] = EVENT " WHERE id > ?1 ORDER BY id LIMIT ?2",
     [SQL_EVENTS_BEFORE] = "SELECT coalesce(min(id), 1) - 1 FROM"
                           " (SELECT id FROM event ORDER BY id DESC LIMIT ?1)",
+    [SQL_OTHERS] = EVENT OTHERS " AND id > ?1 ORDER BY id LIMIT ?2",
+    [SQL_OTHERS_BEFORE] = "SELECT coalesce(min(id), 1) - 1 FROM"
+                          " (SELECT id FROM event" OTHERS " ORDER BY id DESC LIMIT ?1)",
     [SQL_ACTORS] = "SELECT a.name, max(m.epoch), sum(m.rows),"
                    " (SELECT l.seq FROM mark l WHERE l.actor = a.id ORDER BY l.epoch DESC LIMIT 1)"
                    " FROM actor a JOIN mark m ON m.actor = a.id GROUP BY a.id ORDER BY a.name",
+    [SQL_CHUNKS_OPEN] =
+        "SELECT id FROM chunk WHERE id > ?1 AND labelled < rows ORDER BY id LIMIT ?2",
+    [SQL_VERDICTS_LIVE] = "SELECT " VERDICT " WHERE chunk = ?1 AND state <= 2 ORDER BY id",
+    [SQL_VERDICTS] = "SELECT " VERDICT " WHERE id > ?1 ORDER BY id LIMIT ?2",
+    [SQL_VERDICTS_OF] = "SELECT " VERDICT " WHERE id > ?1 AND principal = ?3 ORDER BY id LIMIT ?2",
+    [SQL_GIVEN] = "SELECT principal, count(*) FROM verdict WHERE judgement <= 3 GROUP BY principal"
+                  " ORDER BY principal",
     [SQL_META] = "SELECT value FROM meta WHERE key = ?1",
 };
 
-struct pmp_reader {
-  sqlite3 *db;
-  sqlite3_stmt *stmt[SQL_COUNT];
-  struct pmp_codec codec;
-  void *data; /* owned: the last chunk */
-  size_t room;
-};
-
-static enum pmp_err fail(struct pmp_reader *r, int rc, const char *what, struct pmp_errmsg *msg) {
+enum pmp_err pmp_reader_fail(struct pmp_reader *r, int rc, const char *what,
+                             struct pmp_errmsg *msg) {
   return pmp_db_fail(r->db, rc, what, msg);
 }
 
@@ -182,7 +170,7 @@ static enum pmp_err give_entry(struct pmp_reader *r, uint64_t commit, enum pmp_e
           : kind == PMP_ENTRY_VERDICT ? load_verdict(r, &e, &n, &label, msg)
                                       : load_setting(r, &e, &n, msg);
   } else if (rc != SQLITE_DONE) {
-    err = fail(r, rc, "read an entry", msg);
+    err = pmp_reader_fail(r, rc, "read an entry", msg);
   }
   pmp_db_done(row);
   /* No row: retention deleted the chunk since its number was read. */
@@ -206,7 +194,7 @@ enum pmp_err pmp_reader_entries(struct pmp_reader *r, uint64_t from, uint64_t to
       rc = SQLITE_OK;
     }
     pmp_db_done(list);
-    if (rc != SQLITE_DONE) return fail(r, rc, "list the entries", msg);
+    if (rc != SQLITE_DONE) return pmp_reader_fail(r, rc, "list the entries", msg);
     for (uint32_t i = 0; i < count; i++)
       PMP_TRY(give_entry(r, commit[i], (enum pmp_entry_kind)kind[i], fn, ctx, msg));
     if (count > 0) from = commit[count - 1] + 1;
@@ -226,7 +214,7 @@ enum pmp_err pmp_reader_window(struct pmp_reader *r, uint64_t rows, uint64_t *co
     rc = sum < rows ? SQLITE_OK : SQLITE_DONE;
   }
   pmp_db_done(newest);
-  return rc == SQLITE_DONE ? PMP_OK : fail(r, rc, "find the newest rows", msg);
+  return rc == SQLITE_DONE ? PMP_OK : pmp_reader_fail(r, rc, "find the newest rows", msg);
 }
 
 /* ---- history ------------------------------------------------------------------------- */
@@ -248,7 +236,8 @@ static enum pmp_err one_point(struct pmp_reader *r, enum reader_sql sql, const c
   *found = rc == SQLITE_ROW;
   if (*found) read_point(row, p);
   pmp_db_done(row);
-  return rc == SQLITE_ROW || rc == SQLITE_DONE ? PMP_OK : fail(r, rc, "read the history", msg);
+  return rc == SQLITE_ROW || rc == SQLITE_DONE ? PMP_OK
+                                               : pmp_reader_fail(r, rc, "read the history", msg);
 }
 
 static enum pmp_err all_points(struct pmp_reader *r, const char *name, uint64_t from, uint64_t to,
@@ -261,7 +250,8 @@ static enum pmp_err all_points(struct pmp_reader *r, const char *name, uint64_t 
     rc = SQLITE_OK;
   }
   pmp_db_done(row);
-  return rc == SQLITE_OK || rc == SQLITE_DONE ? PMP_OK : fail(r, rc, "read the history", msg);
+  return rc == SQLITE_OK || rc == SQLITE_DONE ? PMP_OK
+                                              : pmp_reader_fail(r, rc, "read the history", msg);
 }
 
 /* The first point at or after each of max - 1 evenly spaced steps, and the last: seeks, not a walk
@@ -301,7 +291,7 @@ enum pmp_err pmp_reader_history(struct pmp_reader *r, const char *name, uint64_t
   if (rc == SQLITE_OK) rc = sqlite3_step(row);
   if (rc == SQLITE_ROW) there = pmp_db_u64(row, 0);
   pmp_db_done(row);
-  if (rc != SQLITE_ROW) return fail(r, rc, "count the history", msg);
+  if (rc != SQLITE_ROW) return pmp_reader_fail(r, rc, "count the history", msg);
   uint32_t room = there < max ? (uint32_t)there : max;
   *points = calloc((size_t)room + 1, sizeof **points);
   if (*points == NULL) return pmp_fail(msg, PMP_ENOMEM, "no memory for %u points", room);
@@ -343,7 +333,7 @@ enum pmp_err pmp_reader_metrics(struct pmp_reader *r, char (**names)[PMP_STORE_N
     rc = SQLITE_OK;
   }
   pmp_db_done(row);
-  if (err == PMP_OK && rc != SQLITE_DONE) err = fail(r, rc, "list the metrics", msg);
+  if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_reader_fail(r, rc, "list the metrics", msg);
   if (err != PMP_OK) {
     free(list);
     return err;
@@ -355,21 +345,22 @@ enum pmp_err pmp_reader_metrics(struct pmp_reader *r, char (**names)[PMP_STORE_N
 
 /* ---- the rest ------------------------------------------------------------------------ */
 
-static enum pmp_err newest_events(struct pmp_reader *r, uint32_t max, uint64_t *after,
-                                  struct pmp_errmsg *msg) {
-  sqlite3_stmt *row = r->stmt[SQL_EVENTS_BEFORE];
+static enum pmp_err newest_events(struct pmp_reader *r, enum reader_sql sql, uint32_t max,
+                                  uint64_t *after, struct pmp_errmsg *msg) {
+  sqlite3_stmt *row = r->stmt[sql];
   int rc = pmp_db_bind(row, "u", max);
   if (rc == SQLITE_OK) rc = sqlite3_step(row);
   *after = rc == SQLITE_ROW ? pmp_db_u64(row, 0) : 0;
   pmp_db_done(row);
-  return rc == SQLITE_ROW ? PMP_OK : fail(r, rc, "find the newest events", msg);
+  return rc == SQLITE_ROW ? PMP_OK : pmp_reader_fail(r, rc, "find the newest events", msg);
 }
 
-enum pmp_err pmp_reader_events(struct pmp_reader *r, uint64_t after, uint32_t max,
+enum pmp_err pmp_reader_events(struct pmp_reader *r, uint64_t after, uint32_t max, bool all,
                                enum pmp_err (*fn)(void *ctx, const struct pmp_reader_event *e),
                                void *ctx, struct pmp_errmsg *msg) {
-  sqlite3_stmt *row = r->stmt[SQL_EVENTS];
-  if (after == UINT64_MAX) PMP_TRY(newest_events(r, max, &after, msg));
+  sqlite3_stmt *row = r->stmt[all ? SQL_EVENTS : SQL_OTHERS];
+  if (after == UINT64_MAX)
+    PMP_TRY(newest_events(r, all ? SQL_EVENTS_BEFORE : SQL_OTHERS_BEFORE, max, &after, msg));
   enum pmp_err err = PMP_OK;
   int rc = pmp_db_bind(row, "Uu", after, max);
   while (err == PMP_OK && rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
@@ -377,12 +368,13 @@ enum pmp_err pmp_reader_events(struct pmp_reader *r, uint64_t after, uint32_t ma
                                  .wall_ns = sqlite3_column_int64(row, 1),
                                  .who = (const char *)sqlite3_column_text(row, 2),
                                  .kind = (const char *)sqlite3_column_text(row, 3),
-                                 .detail = (const char *)sqlite3_column_text(row, 4)};
+                                 .detail = (const char *)sqlite3_column_text(row, 4),
+                                 .hash = sqlite3_column_blob(row, 5)};
     err = fn(ctx, &e);
     rc = SQLITE_OK;
   }
   pmp_db_done(row);
-  if (err == PMP_OK && rc != SQLITE_DONE) err = fail(r, rc, "read the events", msg);
+  if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_reader_fail(r, rc, "read the events", msg);
   return err;
 }
 
@@ -407,7 +399,7 @@ enum pmp_err pmp_reader_actors(struct pmp_reader *r, struct pmp_reader_actor **a
     rc = SQLITE_OK;
   }
   pmp_db_done(row);
-  if (err == PMP_OK && rc != SQLITE_DONE) err = fail(r, rc, "list the actors", msg);
+  if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_reader_fail(r, rc, "list the actors", msg);
   if (err != PMP_OK) {
     free(list);
     return err;
@@ -426,7 +418,7 @@ enum pmp_err pmp_reader_meta(struct pmp_reader *r, const char *key, char *value,
   if (rc == SQLITE_DONE)
     err = pmp_fail(msg, PMP_ENOTFOUND, "the store has no key %s", key);
   else if (rc != SQLITE_ROW)
-    err = fail(r, rc, "read a key", msg);
+    err = pmp_reader_fail(r, rc, "read a key", msg);
   else if ((size_t)sqlite3_column_bytes(row, 0) >= size)
     err = pmp_fail(msg, PMP_ETOOLARGE, "the value of key %s has %d bytes", key,
                    sqlite3_column_bytes(row, 0));

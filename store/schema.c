@@ -80,7 +80,18 @@ static const char step_history[] =
     "  n INTEGER PRIMARY KEY, step INTEGER NOT NULL, commit_id INTEGER NOT NULL,"
     "  first_commit INTEGER NOT NULL, path TEXT NOT NULL, hash TEXT NOT NULL) STRICT;";
 
-static const char *const steps[PMP_SCHEMA_VERSION] = {step_samples, step_verdicts, step_history};
+/* The audit log is a chain of hashes (auth/chain.h) and is only ever added to; events from before
+ * have no hash. Verdicts are events too, many of them: the others are found without them. */
+static const char step_chain[] =
+    "ALTER TABLE event ADD COLUMN hash BLOB CHECK(hash IS NULL OR length(hash) = 32);"
+    "CREATE INDEX event_other ON event(id) WHERE kind <> 'verdict';"
+    "CREATE TRIGGER event_stays BEFORE UPDATE ON event"
+    " BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;"
+    "CREATE TRIGGER event_is_kept BEFORE DELETE ON event"
+    " BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;";
+
+static const char *const steps[PMP_SCHEMA_VERSION] = {step_samples, step_verdicts, step_history,
+                                                      step_chain};
 
 enum pmp_err pmp_schema_identify(sqlite3 *db, const char *path, int64_t *version,
                                  struct pmp_errmsg *msg) {

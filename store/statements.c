@@ -50,11 +50,20 @@ const char *const pmp_sql_text[PMP_SQL_COUNT] = {
         "SELECT id, chunk, row, rows, judgement, confidence, note, replaces IS NOT NULL, state = 2,"
         " first FROM verdict WHERE principal = ?1 AND request_id = ?2",
     [PMP_SQL_VERDICT_MINE] =
-        "SELECT id, judgement, confidence FROM verdict"
-        " WHERE chunk = ?1 AND row = ?2 AND rows = ?3 AND principal = ?4 AND state = 1",
+        "SELECT id, judgement, confidence, state FROM verdict"
+        " WHERE chunk = ?1 AND row = ?2 AND rows = ?3 AND principal = ?4 AND state <= 2"
+        " ORDER BY state, id DESC LIMIT 1",
+    [PMP_SQL_VERDICT_OTHERS] =
+        "SELECT count(*) FROM verdict WHERE chunk = ?1 AND row = ?2 AND rows = ?3 AND state = 1"
+        " AND judgement <= 2 AND principal != ?4",
+    [PMP_SQL_VERDICT_JUDGES] =
+        "SELECT DISTINCT principal FROM verdict"
+        " WHERE chunk = ?1 AND row = ?2 AND rows = ?3 AND state <= 2 ORDER BY principal",
     [PMP_SQL_VERDICT_ANY] =
         "SELECT 1 FROM verdict WHERE chunk = ?1 AND row = ?2 AND rows = ?3 LIMIT 1",
-    [PMP_SQL_VERDICT_STATE] = "UPDATE verdict SET state = ?2 WHERE id = ?1",
+    [PMP_SQL_VERDICT_RETIRE] =
+        "UPDATE verdict SET state = ?5"
+        " WHERE chunk = ?1 AND row = ?2 AND rows = ?3 AND principal = ?4 AND state <= 2",
     [PMP_SQL_VERDICT_ADD] =
         "INSERT INTO verdict(id, principal, request_id, chunk, row, rows, judgement, confidence, "
         "note,"
@@ -75,10 +84,12 @@ const char *const pmp_sql_text[PMP_SQL_COUNT] = {
         " coalesce((SELECT max(n) FROM metric WHERE name = ?1 AND step = ?2), -1) + 1, ?3, ?4, ?5)",
     [PMP_SQL_JSON_OBJECT] =
         "SELECT CASE WHEN json_valid(?1) THEN json_type(?1) = 'object' ELSE 0 END",
-    [PMP_SQL_EVENT_ADD] = "INSERT INTO event(wall_ns, who, kind, detail) VALUES(?1, ?2, ?3, ?4)",
-    [PMP_SQL_SETTING_EVENT_ADD] = "INSERT INTO event(wall_ns, who, kind, detail)"
-                                  " VALUES(?1, coalesce(?2, ''), 'setting',"
-                                  " json_object('commit', ?3, 'key', ?4, 'old', ?5, 'new', ?6))",
+    [PMP_SQL_EVENT_ADD] = "INSERT INTO event(id, wall_ns, who, kind, detail, hash)"
+                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+    [PMP_SQL_SETTING_DETAIL] = "SELECT json_object('commit', ?1, 'key', ?2, 'old', ?3, 'new', ?4)",
+    [PMP_SQL_VERDICT_DETAIL] =
+        "SELECT json_object('commit', ?1, 'item', ?2, 'judgement', ?3, 'confidence', round(?4, 6),"
+        " 'request', ?5, 'state', ?6, 'replaces', nullif(?7, 0))",
     [PMP_SQL_CHECKPOINT_CLEAR] = "DELETE FROM checkpoint",
     [PMP_SQL_CHECKPOINT_ADD] =
         "INSERT INTO checkpoint(n, step, commit_id, first_commit, path, hash)"

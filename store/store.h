@@ -114,19 +114,28 @@ struct pmp_store_verdict { /* in */
                     exactly this item */
   float confidence;
   const char *note; /* borrowed */
+  uint32_t wanted;  /* accepts and rejects that an item takes, of different people; 0: any number */
+  bool leased;     /* the principal held a lease: it counts even if the item got enough meanwhile */
+  bool only_known; /* a request that was not kept before is PMP_EFORBIDDEN: its quota is used up */
   /* out */
   uint64_t commit;
+  uint32_t labels_now; /* active accepts and rejects on exactly this item */
   bool duplicate; /* this request with this content was kept before: commit, replaced, surplus and
                      first are those of then */
   bool
       replaced; /* this person's earlier, different verdict on exactly this item counts no longer */
-  bool surplus; /* this person had said exactly this of this item: kept, does not count */
+  bool surplus; /* kept, does not count: this person had said exactly this of this item, or the item
+                   has what it wants, and no lease */
   /* [labels], malloc'd, caller frees: rows whose label or weight changed */
   struct pmp_store_label *label;
   uint32_t labels;
   void *data; /* the chunk's bytes as sent, malloc'd, caller frees; NULL when nothing changed */
   size_t bytes;
   bool first; /* the item's first verdict */
+  /* [judges], malloc'd, caller frees: who has a verdict, skips included, on exactly this item; only
+   * when labels_now fell, so that the item can be offered again without asking anybody twice. */
+  char (*judge)[PMP_STORE_NAME_MAX];
+  uint32_t judges;
 };
 
 struct pmp_store_setting { /* in */
@@ -277,6 +286,43 @@ pmp_reader_entries(struct pmp_reader *r, uint64_t from, uint64_t to,
 PMP_MUST_CHECK enum pmp_err pmp_reader_window(struct pmp_reader *r, uint64_t rows, uint64_t *commit,
                                               struct pmp_errmsg *msg);
 
+/* One verdict as kept; texts are valid during the callback. */
+struct pmp_reader_verdict {
+  uint64_t id, chunk;
+  uint32_t row, rows;
+  int judgement;
+  float confidence; /* 0: of a skip or withdrawal */
+  int state;        /* enum pmp_store_verdict_state */
+  int64_t wall_ns;
+  const char *who, *request_id, *note; /* note "" when there is none */
+};
+/* Verdicts with id > after in order, at most max, of one principal (NULL: of all). */
+PMP_MUST_CHECK enum pmp_err
+pmp_reader_verdicts(struct pmp_reader *r, uint64_t after, uint32_t max, const char *who,
+                    enum pmp_err (*fn)(void *ctx, const struct pmp_reader_verdict *v), void *ctx,
+                    struct pmp_errmsg *msg);
+/* The active and surplus verdicts on a chunk, in order. */
+PMP_MUST_CHECK enum pmp_err
+pmp_reader_chunk_verdicts(struct pmp_reader *r, uint64_t chunk,
+                          enum pmp_err (*fn)(void *ctx, const struct pmp_reader_verdict *v),
+                          void *ctx, struct pmp_errmsg *msg);
+/* How many verdicts each principal ever gave, withdrawals not counted. */
+PMP_MUST_CHECK enum pmp_err pmp_reader_given(struct pmp_reader *r,
+                                             enum pmp_err (*fn)(void *ctx, const char *who,
+                                                                uint64_t verdicts),
+                                             void *ctx, struct pmp_errmsg *msg);
+/* A chunk by its id: actor, epoch, seq, rows and data, which live until the reader's next call.
+ * PMP_ENOTFOUND: retention took it. */
+PMP_MUST_CHECK enum pmp_err pmp_reader_chunk(struct pmp_reader *r, uint64_t chunk,
+                                             struct pmp_entry *e, struct pmp_errmsg *msg);
+/* Calls fn for every chunk with rows that brought no label of their own, in order, until it does
+ * not return PMP_OK. fn may call the two functions above. */
+PMP_MUST_CHECK enum pmp_err pmp_reader_open_chunks(struct pmp_reader *r,
+                                                   enum pmp_err (*fn)(void *ctx,
+                                                                      const struct pmp_entry *e,
+                                                                      struct pmp_errmsg *msg),
+                                                   void *ctx, struct pmp_errmsg *msg);
+
 struct pmp_reader_point {
   uint64_t step, env_steps;
   int64_t wall_ns;
@@ -296,12 +342,13 @@ struct pmp_reader_event {
   uint64_t id;
   int64_t wall_ns;
   const char *who, *kind, *detail;
+  const uint8_t *hash; /* [32] (auth/chain.h); NULL: from before there was a chain */
 };
-/* Events with id > after in order (after UINT64_MAX: the newest `max`). */
-PMP_MUST_CHECK enum pmp_err pmp_reader_events(struct pmp_reader *r, uint64_t after, uint32_t max,
-                                              enum pmp_err (*fn)(void *ctx,
-                                                                 const struct pmp_reader_event *e),
-                                              void *ctx, struct pmp_errmsg *msg);
+/* Events with id > after in order (after UINT64_MAX: the newest `max`). all: verdicts too. */
+PMP_MUST_CHECK enum pmp_err
+pmp_reader_events(struct pmp_reader *r, uint64_t after, uint32_t max, bool all,
+                  enum pmp_err (*fn)(void *ctx, const struct pmp_reader_event *e), void *ctx,
+                  struct pmp_errmsg *msg);
 struct pmp_reader_actor {
   char name[PMP_STORE_NAME_MAX];
   uint32_t epoch;

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +12,11 @@ enum { ACCEPT = 1, REJECT, SKIP, WITHDRAW };
 
 struct judged {                  /* what the verdict meets */
   uint32_t rows, labelled, span; /* of the chunk */
-  uint64_t mine;                 /* this principal's active verdict on the item, 0: none */
-  int mine_judgement;
+  uint64_t mine;                 /* this principal's verdict on the item that stands, 0: none */
+  int mine_judgement, mine_state;
   double mine_confidence;
+  uint32_t others;   /* accepts and rejects of other people that count */
+  bool kept, retire; /* what is said is not new; what was said before counts no longer */
 };
 
 static enum pmp_err check_verdict(const struct pmp_store_verdict *v, struct pmp_errmsg *msg) {
@@ -101,12 +104,70 @@ static enum pmp_err meet_mine(struct pmp_writer *w, const struct pmp_store_verdi
     j->mine = pmp_db_u64(mine, 0);
     j->mine_judgement = sqlite3_column_int(mine, 1);
     j->mine_confidence = sqlite3_column_double(mine, 2);
+    j->mine_state = sqlite3_column_int(mine, 3);
   }
   pmp_db_done(mine);
   if (v->judgement == WITHDRAW && !found)
     return pmp_fail(msg, PMP_ENOTFOUND, "%s has no active verdict on %" PRIu64 ":%u+%u",
                     v->principal, v->chunk, v->row, v->rows);
   return PMP_OK;
+}
+
+static enum pmp_err meet_others(struct pmp_writer *w, const struct pmp_store_verdict *v,
+                                struct judged *j, struct pmp_errmsg *msg) {
+  sqlite3_stmt *others = w->stmt[PMP_SQL_VERDICT_OTHERS];
+  bool found;
+  PMP_TRY(pmp_writer_row(w, PMP_SQL_VERDICT_OTHERS,
+                         pmp_db_bind(others, "Uuut", v->chunk, v->row, v->rows, v->principal),
+                         &found, "count the other verdicts", msg));
+  if (found) j->others = pmp_db_u32(others, 0);
+  pmp_db_done(others);
+  return PMP_OK;
+}
+
+static bool is_label(int judgement) {
+  return judgement == ACCEPT || judgement == REJECT;
+}
+
+/* Does it count, and what becomes of what this person said before? An item that others have
+ * labelled enough takes no more, except from who held a lease on it or is among the labels already.
+ */
+static void settle_state(struct pmp_store_verdict *v, struct judged *j) {
+  const bool active = j->mine != 0 && j->mine_state == PMP_VERDICT_ACTIVE;
+  const bool closed = v->wanted > 0 && is_label(v->judgement) && j->others >= v->wanted &&
+                      !v->leased && !(active && is_label(j->mine_judgement));
+  j->kept = j->mine != 0 && v->judgement == j->mine_judgement &&
+            confidence_of(v) == j->mine_confidence && (active || closed);
+  v->surplus = closed || j->kept;
+  j->retire = j->mine != 0 && !j->kept;
+  v->replaced = j->retire && v->judgement != WITHDRAW;
+  const bool mine_now =
+      j->kept ? active && is_label(j->mine_judgement) : !closed && is_label(v->judgement);
+  v->labels_now = j->others + mine_now;
+}
+
+static enum pmp_err find_judges(struct pmp_writer *w, struct pmp_store_verdict *v,
+                                struct pmp_errmsg *msg) {
+  sqlite3_stmt *all = w->stmt[PMP_SQL_VERDICT_JUDGES];
+  uint32_t room = 0;
+  int rc = pmp_db_bind(all, "Uuu", v->chunk, v->row, v->rows);
+  enum pmp_err err = PMP_OK;
+  while (rc == SQLITE_OK && (rc = sqlite3_step(all)) == SQLITE_ROW) {
+    if (v->judges == room) {
+      room = room == 0 ? 8 : 2 * room;
+      void *grown = realloc(v->judge, room * sizeof *v->judge);
+      if (grown == NULL) {
+        err = pmp_writer_fail(w, SQLITE_NOMEM, "list who judged", msg);
+        break;
+      }
+      v->judge = grown;
+    }
+    pmp_db_text(all, 0, v->judge[v->judges++], sizeof *v->judge);
+    rc = SQLITE_OK;
+  }
+  if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_writer_fail(w, rc, "list who judged", msg);
+  pmp_db_done(all);
+  return err;
 }
 
 static enum pmp_err is_first(struct pmp_writer *w, struct pmp_store_verdict *v,
@@ -143,15 +204,15 @@ static enum pmp_err insert_verdict(struct pmp_writer *w, const struct pmp_store_
   int state = v->judgement == WITHDRAW ? PMP_VERDICT_WITHDRAWN
               : v->surplus             ? PMP_VERDICT_SURPLUS
                                        : PMP_VERDICT_ACTIVE;
-  if (j->mine != 0 && !v->surplus) {
+  if (j->retire) {
     int old = v->judgement == WITHDRAW ? PMP_VERDICT_WITHDRAWN : PMP_VERDICT_REPLACED;
-    PMP_TRY(pmp_writer_run(w, PMP_SQL_VERDICT_STATE,
-                           pmp_db_bind(w->stmt[PMP_SQL_VERDICT_STATE], "Ui", j->mine, old),
-                           "retire the earlier verdict", msg));
+    int bound = pmp_db_bind(w->stmt[PMP_SQL_VERDICT_RETIRE], "Uuuti", v->chunk, v->row, v->rows,
+                            v->principal, old);
+    PMP_TRY(pmp_writer_run(w, PMP_SQL_VERDICT_RETIRE, bound, "retire the earlier verdict", msg));
   }
   int bound = pmp_db_bind(w->stmt[PMP_SQL_VERDICT_ADD], "UttUuuidtiUiI", v->commit, v->principal,
                           v->request_id, v->chunk, v->row, v->rows, v->judgement, confidence_of(v),
-                          v->note, state, v->surplus ? (uint64_t)0 : j->mine, (int)v->first,
+                          v->note, state, j->retire ? j->mine : (uint64_t)0, (int)v->first,
                           pmp_clock_wall(&w->config->clock));
   return pmp_writer_run(w, PMP_SQL_VERDICT_ADD, bound, "add a verdict", msg);
 }
@@ -189,13 +250,42 @@ static enum pmp_err tally_room(struct pmp_writer *w, uint32_t rows, struct pmp_e
   return PMP_OK;
 }
 
-static void forget_results(struct pmp_store_verdict *v) {
+static void forget_labels(struct pmp_store_verdict *v) {
   free(v->label);
   free(v->data);
   v->label = NULL;
   v->data = NULL;
   v->labels = 0;
   v->bytes = 0;
+}
+
+/* Of a repeated request: what the item has by now. */
+static enum pmp_err count_labels(struct pmp_writer *w, struct pmp_store_verdict *v,
+                                 struct pmp_errmsg *msg) {
+  struct judged j = {0};
+  PMP_TRY(meet_others(w, v, &j, msg));
+  struct pmp_errmsg none;
+  struct pmp_store_verdict mine = *v;
+  mine.judgement = ACCEPT; /* a withdrawal that finds nothing would fail */
+  PMP_TRY(meet_mine(w, &mine, &j, &none));
+  v->labels_now =
+      j.others + (j.mine != 0 && j.mine_state == PMP_VERDICT_ACTIVE && is_label(j.mine_judgement));
+  return PMP_OK;
+}
+
+/* Each verdict is in the audit log, whatever became of it. */
+static enum pmp_err note_verdict(struct pmp_writer *w, const struct pmp_store_verdict *v,
+                                 const struct judged *j, struct pmp_errmsg *msg) {
+  static const char *const judgements[] = {"", "accept", "reject", "skip", "withdraw"};
+  char item[48];
+  snprintf(item, sizeof item, "%" PRIu64 ":%u+%u", v->chunk, v->row, v->rows);
+  const int bound = pmp_db_bind(w->stmt[PMP_SQL_VERDICT_DETAIL], "UttdttU", v->commit, item,
+                                judgements[v->judgement], confidence_of(v), v->request_id,
+                                v->surplus                 ? "surplus"
+                                : v->judgement == WITHDRAW ? "withdrawn"
+                                                           : "active",
+                                j->retire ? j->mine : (uint64_t)0);
+  return pmp_writer_event_of(w, v->principal, "verdict", PMP_SQL_VERDICT_DETAIL, bound, msg);
 }
 
 enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
@@ -205,17 +295,22 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
   v->duplicate = v->replaced = v->surplus = v->first = false;
   v->label = NULL;
   v->data = NULL;
-  v->labels = 0;
+  v->judge = NULL;
+  v->labels = v->judges = v->labels_now = 0;
   v->bytes = 0;
   PMP_TRY(check_verdict(v, msg));
   PMP_TRY(check_repeated(w, v, msg));
-  if (v->duplicate) return PMP_OK;
+  if (v->duplicate) return count_labels(w, v, msg);
+  if (v->only_known)
+    return pmp_fail(msg, PMP_EFORBIDDEN, "%s has given as many verdicts as desk.quota allows",
+                    v->principal);
   PMP_TRY(meet_chunk(w, v, &j, msg));
   PMP_TRY(meet_mine(w, v, &j, msg));
+  PMP_TRY(meet_others(w, v, &j, msg));
   PMP_TRY(is_first(w, v, msg));
-  bool repeats = v->judgement == j.mine_judgement && confidence_of(v) == j.mine_confidence;
-  v->surplus = j.mine != 0 && repeats;
-  v->replaced = j.mine != 0 && !repeats && v->judgement != WITHDRAW;
+  settle_state(v, &j);
+  const bool fell = j.mine != 0 && j.mine_state == PMP_VERDICT_ACTIVE &&
+                    is_label(j.mine_judgement) && v->labels_now == j.others;
 
   /* The last that may be refused: memory and the chunk's own bytes, before the first write. */
   uint32_t span = v->rows > j.span ? v->rows : j.span;
@@ -230,8 +325,15 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
   v->commit = w->totals.last_commit + 1;
   err = insert_verdict(w, v, &j, msg);
   if (err == PMP_OK) err = settle(w, v, span, before, after, msg);
+  if (err == PMP_OK && fell) err = find_judges(w, v, msg);
+  if (err == PMP_OK) err = note_verdict(w, v, &j, msg);
   if (err == PMP_OK) w->totals.last_commit = v->commit;
 out:
-  if (err != PMP_OK || v->labels == 0) forget_results(v);
+  if (err != PMP_OK || v->labels == 0) forget_labels(v);
+  if (err != PMP_OK) {
+    free(v->judge);
+    v->judge = NULL;
+    v->judges = 0;
+  }
   return err;
 }

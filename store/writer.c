@@ -112,6 +112,24 @@ static enum pmp_err count_chunks(struct pmp_writer *w, struct pmp_errmsg *msg) {
   return err;
 }
 
+/* Where the chain of events goes on. */
+static enum pmp_err read_chain(struct pmp_writer *w, struct pmp_errmsg *msg) {
+  sqlite3_stmt *last = NULL;
+  struct pmp_totals *t = &w->totals;
+  PMP_TRY(pmp_db_prepare(w->db, "SELECT id, hash FROM event ORDER BY id DESC LIMIT 1", &last, msg));
+  enum pmp_err err = PMP_OK;
+  const int rc = sqlite3_step(last);
+  if (rc == SQLITE_ROW) {
+    t->last_event = pmp_db_u64(last, 0);
+    if (sqlite3_column_bytes(last, 1) == PMP_CHAIN_BYTES)
+      memcpy(t->event_hash, sqlite3_column_blob(last, 1), PMP_CHAIN_BYTES);
+  } else if (rc != SQLITE_DONE) {
+    err = pmp_db_fail(w->db, rc, "read the last event", msg);
+  }
+  sqlite3_finalize(last);
+  return err;
+}
+
 static enum pmp_err count_rest(struct pmp_writer *w, struct pmp_errmsg *msg) {
   struct pmp_totals *t = &w->totals;
   const struct {
@@ -161,6 +179,7 @@ static enum pmp_err open_inside(struct pmp_writer *w, struct pmp_errmsg *msg) {
   for (int i = 0; i < PMP_SQL_COUNT; i++)
     PMP_TRY(pmp_db_prepare(w->db, pmp_sql_text[i], &w->stmt[i], msg));
   PMP_TRY(count_chunks(w, msg));
+  PMP_TRY(read_chain(w, msg));
   return count_rest(w, msg);
 }
 
@@ -227,6 +246,9 @@ static void forget_results(struct pmp_store_op *op) {
     free(v->label);
     free(v->data);
     v->label = NULL;
+    free(v->judge);
+    v->judge = NULL;
+    v->judges = 0;
     v->data = NULL;
     v->labels = 0;
     v->bytes = 0;

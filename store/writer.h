@@ -8,6 +8,7 @@
 #ifndef PMP_STORE_WRITER_H
 #define PMP_STORE_WRITER_H
 
+#include "auth/chain.h"
 #include "store/codec.h"
 #include "store/db.h"
 #include "store/statements.h"
@@ -21,6 +22,8 @@ struct pmp_totals {
   uint64_t deleted_to; /* largest chunk id that retention ever deleted */
   uint64_t last_commit;
   uint64_t reserved_version;
+  uint64_t last_event;
+  uint8_t event_hash[PMP_CHAIN_BYTES]; /* of it: what the next one's begins with */
   uint64_t floor; /* nothing from this commit id on may be deleted; 0 until the learner has said
                      what it needs */
   uint64_t floor_window, floor_checkpoint; /* its two parts */
@@ -92,6 +95,15 @@ PMP_MUST_CHECK enum pmp_err pmp_writer_name(const char *name, const char *what,
  * of SQLite). */
 PMP_MUST_CHECK enum pmp_err pmp_writer_chunk(struct pmp_writer *w, uint64_t chunk, void **data,
                                              size_t *bytes, struct pmp_errmsg *msg);
+
+/* Adds to the audit log; detail is a JSON object. A failure is one of SQLite. */
+PMP_MUST_CHECK enum pmp_err pmp_writer_event(struct pmp_writer *w, const char *who,
+                                             const char *kind, const char *detail,
+                                             struct pmp_errmsg *msg);
+/* The same with the text that a bound statement gives. */
+PMP_MUST_CHECK enum pmp_err pmp_writer_event_of(struct pmp_writer *w, const char *who,
+                                                const char *kind, enum pmp_sql sql, int bound,
+                                                struct pmp_errmsg *msg);
 
 PMP_MUST_CHECK enum pmp_err pmp_op_hello(struct pmp_writer *w, struct pmp_store_hello *h,
                                          struct pmp_errmsg *msg);

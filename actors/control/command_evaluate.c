@@ -204,6 +204,8 @@ static enum pmp_err evaluate_loop(struct evaluator *v, struct pmp_errmsg *msg) {
 static void open_observer(struct pmp_control_command *c, struct pmpo **observer,
                           struct pmp_errmsg *msg) {
   const struct pmpo_options options = {.url = c->common.url,
+                                       .token_file = c->common.token_file,
+                                       .ca = c->common.ca,
                                        .role = PMP_ROLE_OBSERVER,
                                        .name = c->common.name,
                                        .client = PMP_CONTROL_KIND,

@@ -2,6 +2,7 @@
 
 #include "actors/control/render_gl.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,23 @@ struct frame_call {
   struct pmp_env *env;
 };
 
+/* The floors of the suite are drawn from a little behind the start on; for the physics they have no
+ * end. One whose drawn end is near is moved along, by whole tiles, so that a body that goes
+ * backwards has ground to go on. */
+static void move_floors(mjvScene *scene) {
+  const float near_end = 10; /* meters */
+  const float *eye = scene->camera[0].pos;
+  for (int i = 0; i < scene->ngeom; i++) {
+    mjvGeom *g = &scene->geoms[i];
+    if (g->type != mjGEOM_PLANE || g->size[0] <= near_end) continue;
+    const float axis[3] = {g->mat[0], g->mat[3], g->mat[6]};
+    float along = 0;
+    for (int k = 0; k < 3; k++) along += (eye[k] - g->pos[k]) * axis[k];
+    if (fabsf(along) < g->size[0] - near_end) continue;
+    for (int k = 0; k < 3; k++) g->pos[k] += roundf(along) * axis[k];
+  }
+}
+
 static void draw(void *arg) {
   struct frame_call *call = arg;
   struct pmp_renderer *r = call->r;
@@ -122,6 +140,7 @@ static void draw(void *arg) {
   /* The environment's own model: its start may have moved things. */
   mjv_updateScene(call->env->p.m, call->env->p.d, &r->option, NULL, &r->camera, mjCAT_ALL,
                   &r->scene);
+  move_floors(&r->scene);
   mjr_render(all, &r->scene, &r->context);
   mjr_readPixels(r->rows, NULL, all, &r->context);
 }

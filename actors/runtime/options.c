@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_VALUE = 1000, COMMON = 7 };
+enum { FIRST_VALUE = 1000, COMMON = 9 };
 
 static enum pmp_err read_unsigned(const struct pmp_opt *o, const char *text, uint64_t *out,
                                   struct pmp_errmsg *msg) {
@@ -75,6 +75,10 @@ static uint32_t join(struct pmp_opt *all, const struct pmp_opt *own, uint32_t co
   const struct pmp_opt shared[COMMON] = {
       {"connect", PMP_OPT_TEXT, &common->url, 0, 0, "URL",
        "the daemon's desk (PMPO_URL, tcp://127.0.0.1:7447)", NULL},
+      {"token-file", PMP_OPT_TEXT, &common->token_file, 0, 0, "FILE",
+       "the actor's token (PMPO_TOKEN)", NULL},
+      {"ca", PMP_OPT_TEXT, &common->ca, 0, 0, "FILE", "the CA of a daemon with TLS (PMPO_CA)",
+       NULL},
       {"name", PMP_OPT_TEXT, &common->name, 0, 0, "NAME",
        "the actor's name; the same name goes on where it was", NULL},
       {"seed", PMP_OPT_U64, &common->seed, 0, 9007199254740992.0, "N",

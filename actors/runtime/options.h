@@ -20,8 +20,10 @@ enum pmp_exit {
 };
 
 struct pmp_actor_options {
-  const char *url;  /* --connect; NULL: PMPO_URL or the default */
-  const char *name; /* --name; never NULL after parsing */
+  const char *url;        /* --connect; NULL: PMPO_URL or the default */
+  const char *name;       /* --name; never NULL after parsing */
+  const char *token_file; /* --token-file; NULL: PMPO_TOKEN */
+  const char *ca;         /* --ca; NULL: PMPO_CA */
   bool has_seed;
   uint64_t seed;       /* --seed; else the run's */
   uint32_t queue;      /* --queue; 0: the library's default */
@@ -42,7 +44,7 @@ struct pmp_opt {
   bool *given; /* nullable */
 };
 
-enum { PMP_OPTS_MAX = 32 };
+enum { PMP_OPTS_MAX = 48 };
 
 /* Reads argv[1..] with `own` options (count) beside the common ones. `summary` heads the help.
  * PMP_EINVALID with the reason; *done is true when help was asked for and printed. */

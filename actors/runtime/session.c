@@ -32,6 +32,8 @@ static enum pmp_err connect_client(struct pmp_actor_session *s,
                                    struct pmp_errmsg *msg) {
   const struct pmp_actor_options *o = config->options;
   const struct pmpo_options options = {.url = o->url,
+                                       .token_file = o->token_file,
+                                       .ca = o->ca,
                                        .role = PMP_ROLE_ACTOR,
                                        .name = o->name,
                                        .client = config->kind,

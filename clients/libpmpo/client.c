@@ -100,9 +100,24 @@ void pmpo_saw_version(struct pmpo *c, uint64_t version) {
   }
 }
 
+/* A daemon that listens everywhere names no host: it is the one that answers at the desk. */
+static bool names_no_host(const char *url, const char **port) {
+  static const char *const anywhere[] = {"://0.0.0.0:", "://[::]:"};
+  for (size_t i = 0; i < sizeof anywhere / sizeof *anywhere; i++) {
+    const char *at = strstr(url, anywhere[i]);
+    *port = at != NULL ? at + strlen(anywhere[i]) : NULL;
+    if (at != NULL) return true;
+  }
+  return false;
+}
+
 void pmpo_data_url(struct pmpo *c, char out[PMPO_URL_MAX]) {
-  const char *url = atomic_load(&c->greeting)->reply.data_url;
-  snprintf(out, PMPO_URL_MAX, "%s", url[0] != '\0' ? url : c->desk.url);
+  const char *url = atomic_load(&c->greeting)->reply.data_url, *port = NULL;
+  const char *colon = strrchr(c->desk.url, ':');
+  if (names_no_host(url, &port) && colon != NULL)
+    snprintf(out, PMPO_URL_MAX, "%.*s:%s", (int)(colon - c->desk.url), c->desk.url, port);
+  else
+    snprintf(out, PMPO_URL_MAX, "%s", url[0] != '\0' ? url : c->desk.url);
 }
 
 /* The daemon may have come back with its data address elsewhere: the desk knows. */
@@ -165,9 +180,10 @@ static enum pmp_err take_options(struct pmpo *c, const struct pmpo_options *o,
   }
   if (o->queue_chunks > 1024)
     return pmp_fail(msg, PMP_EINVALID, "queue_chunks %u is above 1024", o->queue_chunks);
-  id->token = copy_or_empty(o->token != NULL ? o->token : getenv("PMPO_TOKEN"));
+  PMP_TRY(pmpo_token_find(o->token, o->token_file, o->role, &id->token, msg));
+  id->ca = copy_or_empty(o->ca != NULL ? o->ca : getenv("PMPO_CA"));
   id->client = copy_or_empty(o->client);
-  if (id->token == NULL || id->client == NULL) return pmp_fail(msg, PMP_ENOMEM, "no memory");
+  if (id->ca == NULL || id->client == NULL) return pmp_fail(msg, PMP_ENOMEM, "no memory");
   id->has_spec = o->spec != NULL;
   if (id->has_spec) id->spec = *o->spec;
   id->limits = pmp_wire_limits_default();
@@ -223,7 +239,9 @@ void pmpo_close(struct pmpo *c) {
   pmpo_link_close(&c->data);
   pmpo_link_close(&c->desk);
   free_greeting(atomic_load(&c->greeting));
+  if (c->id.token != NULL) explicit_bzero(c->id.token, strlen(c->id.token));
   free(c->id.token);
+  free(c->id.ca);
   free(c->id.client);
   pthread_mutex_destroy(&c->lock);
   free(c);

@@ -13,7 +13,8 @@ enum {
   RECONNECT_MIN_MS = 20, /* nng's dialer */
   RECONNECT_MAX_MS = 500,
   RETRY_MAX_MS = 5000, /* a daemon's retry_after_ms is believed up to here */
-  RESET_MS = 20        /* after a failed attempt */
+  RESET_MS = 20,       /* after a failed attempt */
+  FIRST_MS = 500       /* without a first answer it is asked what is wrong */
 };
 
 #define OUT_BYTES_MAX ((size_t)256 << 20)
@@ -63,6 +64,10 @@ static void on_aio(void *arg) {
 static enum pmp_err dial(struct pmpo_link *l, const char *url, struct pmp_errmsg *msg) {
   if (strlen(url) >= sizeof l->url)
     return pmp_fail(msg, PMP_EINVALID, "address too long: %.80s...", url);
+  nng_tls_config *tls = NULL;
+  PMP_TRY(pmpo_tls_make(url, l->id->ca, &tls, msg));
+  if (l->tls != NULL) nng_tls_config_free(l->tls);
+  l->tls = tls;
   int rv = nng_req0_open(&l->socket);
   if (rv != 0) return pmp_fail(msg, PMP_ENOMEM, "nng: %s", nng_strerror(rv));
   memmove(l->url, url, strlen(url) + 1);
@@ -76,6 +81,7 @@ static enum pmp_err dial(struct pmpo_link *l, const char *url, struct pmp_errmsg
   if (rv == 0) rv = nng_socket_set_ms(l->socket, NNG_OPT_RECONNMAXT, RECONNECT_MAX_MS);
   if (rv == 0) rv = nng_ctx_open(&l->ctx, l->socket);
   if (rv == 0) rv = nng_dialer_create(&dialer, l->socket, l->url);
+  if (rv == 0 && tls != NULL) rv = nng_dialer_set_ptr(dialer, NNG_OPT_TLS_CONFIG, tls);
   if (rv == 0) rv = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
   if (rv == 0) return PMP_OK;
   nng_close(l->socket);
@@ -112,6 +118,7 @@ void pmpo_link_close(struct pmpo_link *l) {
     nng_aio_stop(l->aio);
     nng_aio_free(l->aio);
   }
+  if (l->tls != NULL) nng_tls_config_free(l->tls);
   pthread_cond_destroy(&l->changed);
   pthread_mutex_destroy(&l->lock);
   pmp_arena_fini(&l->out);
@@ -215,6 +222,7 @@ static enum pmp_err attempt(struct pmpo_link *l, struct pmp_request *r, int64_t 
   err = pmp_wire_decode_reply(nng_msg_body(in), nng_msg_len(in), &l->id->limits, arena, reply, msg);
   nng_msg_free(in);
   l->silent_since_ns = 0;
+  l->heard = true;
   if (err != PMP_OK) return err;
   /* An older request's reply cannot come (nng drops it); anything else is not our daemon. */
   if (reply->request_id != r->request_id)
@@ -254,6 +262,10 @@ static enum pmp_err after_failure(struct pmpo_link *l, enum pmp_err err, int64_t
                                   struct pmp_errmsg *msg) {
   if (err == PMP_ECLOSED) return pmp_fail(msg, err, "stopped");
   if (err != PMP_ETIMEOUT && err != PMP_EIO) return err;
+  if (!l->heard && !l->probed) {
+    l->probed = true;
+    PMP_TRY(pmpo_probe(l->url, l->id->ca, msg));
+  }
   if (err == PMP_ETIMEOUT) dial_again(l, pmpo_now_ns() >= deadline_ns);
   err = pmpo_pause(l, RESET_MS * MS, deadline_ns);
   if (err == PMP_ETIMEOUT) return pmp_fail(msg, err, "no answer from %s", l->url);
@@ -263,7 +275,9 @@ static enum pmp_err after_failure(struct pmpo_link *l, enum pmp_err err, int64_t
 }
 
 static int64_t attempt_end(const struct pmpo_link *l, uint32_t extra_ms, int64_t deadline_ns) {
-  int64_t end = pmpo_deadline((int64_t)l->id->request_ms + extra_ms);
+  int64_t wait_ms = (int64_t)l->id->request_ms + extra_ms;
+  if (!l->heard && !l->probed && wait_ms > FIRST_MS) wait_ms = FIRST_MS;
+  int64_t end = pmpo_deadline(wait_ms);
   return end < deadline_ns ? end : deadline_ns;
 }
 

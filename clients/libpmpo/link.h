@@ -7,7 +7,7 @@
 #define PMPO_LINK_H
 
 #include "base/arena.h"
-#include "clients/libpmpo/pmpo.h"
+#include "clients/libpmpo/secure.h"
 
 #include <nng/nng.h>
 #include <pthread.h>
@@ -19,7 +19,7 @@
 struct pmpo_identity {
   enum pmp_role role;
   char name[PMP_NAME_MAX];
-  char *token, *client; /* owned */
+  char *token, *client, *ca; /* owned; ca nullable */
   uint8_t instance[PMP_INSTANCE_BYTES];
   bool has_spec;
   struct pmp_spec spec;
@@ -34,12 +34,14 @@ struct pmpo_link {
   struct pmpo_identity *id; /* not owned */
   char url[PMPO_URL_MAX];
   nng_socket socket;
+  nng_tls_config *tls; /* owned, nullable */
   nng_ctx ctx;
   nng_aio *aio; /* owned */
   pthread_mutex_t lock;
   pthread_cond_t changed;
   bool done; /* the aio has finished; under lock */
   bool open, greeted;
+  bool heard, probed;           /* somebody has answered; why nobody does was asked */
   const atomic_bool *cancelled; /* nullable: once true, whoever waits gets PMP_ECLOSED */
   uint8_t session[PMP_SESSION_BYTES];
   uint64_t request_id, dialled; /* sockets opened */

@@ -20,7 +20,9 @@ struct pmpo_options {
   const char *url; /* the desk; NULL: $PMPO_URL, else tcp://127.0.0.1:7447 */
   enum pmp_role role;
   const char *name;            /* actor or person; NULL: "USER@HOST" for tools */
-  const char *token;           /* NULL: $PMPO_TOKEN, else none */
+  const char *token;           /* NULL: token_file, $PMPO_TOKEN, $PMPO_TOKEN_FILE, else none */
+  const char *token_file;      /* nullable: a token, or several with the role before each */
+  const char *ca;              /* of tls+tcp:// addresses: PEM file; NULL: $PMPO_CA */
   const char *client;          /* program and version */
   const struct pmp_spec *spec; /* actors: what they produce; NULL: take what the run has */
   uint32_t queue_chunks;       /* actors: unacknowledged chunks kept, 1..1024; 0: 8 */
@@ -31,8 +33,10 @@ struct pmpo_options {
 };
 
 /* Connects, says hello (to both addresses for an actor), starts the sending thread. Blocks up to
- * connect_ms. PMP_ETIMEOUT (nobody there), PMP_ECONFLICT (the spec does not fit, or the name's
- * newer instance fenced this one), PMP_EUNAUTHENTICATED, ... */
+ * connect_ms. PMP_ETIMEOUT (nobody there), PMP_EINVALID (also: TLS
+ * where there is none, or the other way about, a certificate of another CA or name), PMP_ECONFLICT
+ * (the spec does not fit, or the name's newer instance fenced this one), PMP_EUNAUTHENTICATED, ...
+ */
 PMP_MUST_CHECK enum pmp_err pmpo_open(struct pmpo **c, const struct pmpo_options *options,
                                       struct pmp_errmsg *msg);
 /* Drops what is unsent (flush first). NULL is fine. */

@@ -1,42 +1,8 @@
 /* verdict: what a person says of an item. */
 #include "clients/pmpoctl/command.h"
-
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
+#include "clients/pmpoctl/judgement.h"
 
 enum { OPT_CONFIDENCE = 256, OPT_NOTE };
-
-/* C:R or C:R+N, all of it digits. */
-static bool parse_item(const char *text, struct pmp_verdict *v) {
-  char *end = NULL;
-  if (text[0] < '0' || text[0] > '9') return false;
-  errno = 0;
-  v->chunk = strtoull(text, &end, 10);
-  if (*end != ':' || end[1] < '0' || end[1] > '9') return false;
-  const unsigned long row = strtoul(end + 1, &end, 10);
-  unsigned long rows = 1;
-  if (*end == '+') {
-    if (end[1] < '0' || end[1] > '9') return false;
-    rows = strtoul(end + 1, &end, 10);
-  }
-  if (*end != '\0' || errno != 0 || row > UINT32_MAX || rows == 0 || rows > UINT32_MAX)
-    return false;
-  v->row = (uint32_t)row;
-  v->rows = (uint32_t)rows;
-  return true;
-}
-
-static enum pmp_judgement parse_judgement(const char *text) {
-  static const char *const name[] = {[PMP_ACCEPT] = "accept",
-                                     [PMP_REJECT] = "reject",
-                                     [PMP_SKIP] = "skip",
-                                     [PMP_WITHDRAW] = "withdraw"};
-  for (int i = PMP_ACCEPT; i <= PMP_WITHDRAW; i++)
-    if (strcmp(text, name[i]) == 0) return (enum pmp_judgement)i;
-  return PMP_JUDGEMENT_NONE;
-}
 
 static int parse_options(struct pmp_ctl *ctl, int argc, char **argv, struct pmp_verdict *v) {
   static const struct option options[] = {{"confidence", required_argument, NULL, OPT_CONFIDENCE},
@@ -81,20 +47,19 @@ static int run_verdict(struct pmp_ctl *ctl, int argc, char **argv) {
   if (ch == PMP_CTL_END) return ctl->exit_code;
   if (argc - optind != 2) return pmp_ctl_usage(ctl, "takes an item and a judgement");
   const char *item = argv[optind];
-  if (!parse_item(item, &v))
+  struct pmp_item_ref ref;
+  if (!pmp_item_parse(item, &ref))
     return pmp_ctl_usage(ctl, "\"%.60s\" is no item: CHUNK:ROW or CHUNK:ROW+ROWS", item);
-  v.judgement = parse_judgement(argv[optind + 1]);
+  v.chunk = ref.chunk;
+  v.row = ref.row;
+  v.rows = ref.rows;
+  v.judgement = pmp_judgement_parse(argv[optind + 1]);
   if (v.judgement == PMP_JUDGEMENT_NONE)
     return pmp_ctl_usage(ctl, "\"%.60s\" is none of accept, reject, skip, withdraw",
                          argv[optind + 1]);
   struct pmp_errmsg msg = {{0}};
-  uint64_t drawn[2];
-  char id[40];
-  if (getrandom(drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn)
-    return pmp_ctl_failed(ctl, PMP_EIO,
-                          &(struct pmp_errmsg){"no random numbers for the request's id"});
-  snprintf(id, sizeof id, "%016llx%016llx", (unsigned long long)drawn[0],
-           (unsigned long long)drawn[1]);
+  char id[PMP_REQUEST_ID];
+  if (pmp_request_id_draw(id, &msg) != PMP_OK) return pmp_ctl_failed(ctl, PMP_EIO, &msg);
   v.request_id = id;
   const struct pmp_request q = {.verb = PMP_VERB_VERDICTS,
                                 .u.verdicts = {.verdict = &v, .count = 1}};

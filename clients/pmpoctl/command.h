@@ -21,6 +21,11 @@ extern const struct pmp_command pmp_command_history;
 extern const struct pmp_command pmp_command_actors;
 extern const struct pmp_command pmp_command_events;
 extern const struct pmp_command pmp_command_verdict;
+extern const struct pmp_command pmp_command_label;
+extern const struct pmp_command pmp_command_items;
+extern const struct pmp_command pmp_command_verdicts;
+extern const struct pmp_command pmp_command_labelers;
+extern const struct pmp_command pmp_command_agreement;
 extern const struct pmp_command pmp_command_pause;
 extern const struct pmp_command pmp_command_resume;
 extern const struct pmp_command pmp_command_checkpoint;
@@ -33,6 +38,9 @@ extern const struct pmp_command pmp_command_wait;
 extern const struct pmp_command pmp_command_experiment;
 extern const struct pmp_command pmp_command_import;
 extern const struct pmp_command pmp_command_campaign;
+extern const struct pmp_command pmp_command_audit;
+extern const struct pmp_command pmp_command_token;
+extern const struct pmp_command pmp_command_certificate;
 
 /* NULL after the last. */
 const struct pmp_command *pmp_command_at(size_t i);

@@ -9,20 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ARENA_BYTES ((size_t)32 << 20) /* address space; pages come as replies need them */
 #define TIMEOUT_DEFAULT_S 5.0
 #define URL_DEFAULT "tcp://127.0.0.1:7447"
 
-enum { OPT_SETTING = 256, OPT_TIMEOUT = 1000, OPT_TOKEN, OPT_NAME, OPT_VERSION };
+enum { OPT_SETTING = 256, OPT_TIMEOUT = 1000, OPT_TOKEN_FILE, OPT_CA, OPT_NAME, OPT_VERSION };
 
-static const struct option global_options[] = {{"connect", required_argument, NULL, 'C'},
-                                               {"dir", required_argument, NULL, 'D'},
-                                               {"timeout", required_argument, NULL, OPT_TIMEOUT},
-                                               {"token", required_argument, NULL, OPT_TOKEN},
-                                               {"as", required_argument, NULL, OPT_NAME},
-                                               {"help", no_argument, NULL, 'h'},
-                                               {"version", no_argument, NULL, OPT_VERSION}};
+static const struct option global_options[] = {
+    {"connect", required_argument, NULL, 'C'},
+    {"dir", required_argument, NULL, 'D'},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"token-file", required_argument, NULL, OPT_TOKEN_FILE},
+    {"ca", required_argument, NULL, OPT_CA},
+    {"as", required_argument, NULL, OPT_NAME},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION}};
 #define GLOBALS (sizeof global_options / sizeof global_options[0])
 
 void pmp_ctl_init(struct pmp_ctl *ctl, const volatile int *stop) {
@@ -74,8 +77,11 @@ static bool take_global(struct pmp_ctl *ctl, int ch) {
   case 'D':
     ctl->dir = optarg;
     return true;
-  case OPT_TOKEN:
-    ctl->token = optarg;
+  case OPT_TOKEN_FILE:
+    ctl->token_file = optarg;
+    return true;
+  case OPT_CA:
+    ctl->ca = optarg;
     return true;
   case OPT_NAME:
     ctl->name = optarg;
@@ -195,6 +201,21 @@ enum pmp_err pmp_ctl_url(const struct pmp_ctl *ctl, char out[PMP_CTL_URL_MAX],
   return PMP_OK;
 }
 
+/* --ca, else PMPO_CA, else the one that `pmpoctl certificate` made in --dir's folder. */
+static const char *find_ca(const struct pmp_ctl *ctl, char out[PMP_CTL_PATH_MAX]) {
+  if (ctl->ca) return ctl->ca;
+  const char *given = getenv("PMPO_CA");
+  if ((given && given[0] != '\0') || !ctl->dir) return NULL;
+  const int n = snprintf(out, PMP_CTL_PATH_MAX, "%s/tls/ca.pem", ctl->dir);
+  return n < PMP_CTL_PATH_MAX && access(out, R_OK) == 0 ? out : NULL;
+}
+
+const char *pmp_ctl_dir(const struct pmp_ctl *ctl) {
+  const char *given = getenv("PMPO_DIR");
+  if (ctl->dir) return ctl->dir;
+  return given && given[0] != '\0' ? given : "pmpod-run";
+}
+
 enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role, const char *url,
                              double timeout_s, const volatile int *stop, struct pmpo **out,
                              struct pmp_errmsg *msg) {
@@ -204,10 +225,12 @@ enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role, cons
     url = found;
   }
   const double ms = timeout_s * 1e3;
+  char ca[PMP_CTL_PATH_MAX];
   const struct pmpo_options o = {.url = url,
                                  .role = role,
                                  .name = ctl->name,
-                                 .token = ctl->token,
+                                 .token_file = ctl->token_file,
+                                 .ca = find_ca(ctl, ca),
                                  .client = "pmpoctl " PMP_VERSION,
                                  .connect_ms = ms < 1     ? 1
                                                : ms > 4e9 ? 4000000000u

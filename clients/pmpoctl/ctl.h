@@ -22,12 +22,13 @@ enum pmp_ctl_exit {
 
 #define PMP_CTL_URL_MAX 256
 #define PMP_CTL_OPTIONS_MAX 24
+#define PMP_CTL_PATH_MAX 1024
 
 struct pmp_ctl {
-  const char *command;                  /* name of the one that runs; NULL before it is known */
-  const char *synopsis;                 /* of that command, borrowed */
-  const char *help;                     /* of that command, borrowed */
-  const char *url, *dir, *name, *token; /* NULL: not given */
+  const char *command;  /* name of the one that runs; NULL before it is known */
+  const char *synopsis; /* of that command, borrowed */
+  const char *help;     /* of that command, borrowed */
+  const char *url, *dir, *name, *token_file, *ca; /* NULL: not given */
   double timeout_s;
   bool timeout_given;
   const volatile int *stop; /* non-zero after SIGINT or SIGTERM */
@@ -72,6 +73,8 @@ PMP_MUST_CHECK enum pmp_err pmp_ctl_number(const char *text, double min, double 
  * PMP_ENOTFOUND: no daemon has written that file yet. */
 PMP_MUST_CHECK enum pmp_err pmp_ctl_url(const struct pmp_ctl *ctl, char out[PMP_CTL_URL_MAX],
                                         struct pmp_errmsg *msg);
+/* The run's folder, for commands that work on it: --dir, else PMPO_DIR, else pmpod-run. */
+const char *pmp_ctl_dir(const struct pmp_ctl *ctl);
 /* Connects in this role, at `url` (NULL: as pmp_ctl_url says). Blocks up to timeout_s; `stop` may
  * be another flag than ctl's. */
 PMP_MUST_CHECK enum pmp_err pmp_ctl_connect(const struct pmp_ctl *ctl, enum pmp_role role,

@@ -17,7 +17,7 @@ _pmpo_actor() {
     --policy)
       mapfile -t COMPREPLY < <(compgen -W 'reference latest random zero' -- "$word")
       return ;;
-    --render | --replay | --weights)
+    --render | --replay | --weights | --token-file | --ca)
       compopt -o filenames 2>/dev/null
       mapfile -t COMPREPLY < <(compgen -f -- "$word")
       return ;;

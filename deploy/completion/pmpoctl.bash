@@ -29,8 +29,8 @@ _pmpoctl_command() {
       -C | --connect)
         i=$((i + 1))
         while [ "${COMP_WORDS[i + 1]-}" = : ]; do i=$((i + 2)); done ;;
-      -D | --dir | --timeout | --as | --token | --png | --x | --mean | --line | --title | --from | --to | --points | --every | \
-        --metric | --until | --for | --lost | --confidence | --note | --which | --at | --after | -n | --number | \
+      -D | --dir | --timeout | --as | --token-file | --ca | --role | --expires | --host | --days | --expect | --kind | --png | --x | --mean | --line | --title | --from | --to | --points | --every | \
+        --metric | --until | --for | --lost | --wait | --who | --confidence | --note | --which | --at | --after | -n | --number | \
         --seeds | --steps | --threads | --out | --functions | --methods | --dims | --jobs | --only | --bin) i=$((i + 1)) ;;
       -*) ;;
       *) if [ -z "$command" ]; then command=$word; else position=$((position + 1)); fi ;;
@@ -45,19 +45,22 @@ _pmpoctl() {
   _pmpoctl_command
   _pmpoctl_where
   case $before in
+    --token-file | --ca) _pmpoctl_files -f "$word" && return ;;
+    --role) _pmpoctl_words 'actor labeler observer operator' "$word" && return ;;
     -D | --dir | --out | --bin) _pmpoctl_files -d "$word" && return ;;
     --functions) _pmpoctl_words 'sphere rosenbrock schwefel cigar diffpow elli' "$word" && return ;;
     --methods) _pmpoctl_words 'AR A R DPO DPO-20 BW boltzmann exact-AR exact-R paths-AR paths-R' "$word" && return ;;
-    --png) _pmpoctl_files -f "$word" && return ;;
+    --png | --import) _pmpoctl_files -f "$word" && return ;;
+    --order) _pmpoctl_words 'oldest random least_labelled most_uncertain' "$word" && return ;;
     --which) _pmpoctl_words 'reference policy' "$word" && return ;;
     --x) _pmpoctl_words 'env step wall env,wall' "$word" && return ;;
     --metric) _pmpoctl_words "$("$program" "${where[@]}" --timeout 0.5 history 2>/dev/null)" "$word" && return ;;
-    -C | --connect | --timeout | --as | --token | --mean | --line | --title | --from | --to | --points | --every | --until | --for | \
+    -C | --connect | --timeout | --as | --expires | --host | --days | --expect | --kind | --mean | --line | --title | --from | --to | --points | --every | --until | --for | \
       --lost | --confidence | --note | --at | --after | -n | --number | --seeds | --steps | --threads | --dims | --jobs | --only) return ;;
   esac
   if [[ $word == -* ]]; then
     _pmpoctl_words "$("$program" ${command:+help "$command"} --help 2>/dev/null | grep -oE -- '--[a-z-]+' | sort -u) \
-      --connect --dir --timeout --as --token --help" "$word"
+      --connect --dir --timeout --as --token-file --ca --help" "$word"
     return
   fi
   case $command:$position in
@@ -68,6 +71,7 @@ _pmpoctl() {
     set:0) _pmpoctl_words "$("$program" help set 2>/dev/null | grep -oE '[a-z]+\.[a-z_]+')" "$word" ;;
     verdict:1 | verdict:[3-9]) _pmpoctl_words 'accept reject skip withdraw' "$word" ;;
     export:0 | import:0 | campaign:0) _pmpoctl_files -f "$word" ;;
+    token:0) _pmpoctl_words 'create list revoke' "$word" ;;
     experiment:0) _pmpoctl_words 'bandits beta-sweep ipo-d1-d3' "$word" ;;
   esac
 }

@@ -30,7 +30,7 @@ def backwards(item: pmpo.LeasedItem) -> float:
 
 def turquoise(item: pmpo.LeasedItem) -> float:
     """Return how near a colour is: 0 is the best."""
-    return -float(np.linalg.norm(np.clip(item.outcome[0], 0, 1) - COLOR))
+    return -float(np.linalg.norm((np.clip(item.outcome[0], -1, 1) + 1) / 2 - COLOR))
 
 
 TASTES = {"cheetah-backwards": backwards, "colors": turquoise}

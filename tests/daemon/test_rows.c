@@ -272,6 +272,41 @@ static void the_promised_scratch_is_enough(void **state) {
   pmp_arena_fini(&arena);
 }
 
+static void what_people_may_judge(void **state) {
+  (void)state;
+  const int8_t verdict[5] = {0, 1, 0, -1, 0};
+  struct pmp_chunk c = {.shape = PMP_SHAPE_OUTCOMES, .rows = 5, .groups = 5, .verdict = verdict};
+  struct pmp_item item;
+  uint32_t next = 0;
+  for (uint32_t row = 0; row < 5; row += 2) { /* every row without a label */
+    assert_true(pmp_rows_item(&c, &next, &item));
+    assert_int_equal(item.row, row);
+    assert_int_equal(item.rows, 1);
+    assert_true(item.score == 0);
+  }
+  assert_false(pmp_rows_item(&c, &next, &item));
+  assert_int_equal(pmp_rows_items(&c), 3);
+  const struct pmp_item named[] = {{0, 1, 0.5F, NULL, 0}, {4, 1, 2, NULL, 0}};
+  c.item = named;
+  c.items = 2;
+  assert_int_equal(pmp_rows_items(&c), 2);
+  next = 1;
+  assert_true(pmp_rows_item(&c, &next, &item));
+  assert_int_equal(item.row, 4);
+  assert_true(item.score == 2);
+  /* Of trajectories, only what is named; those rows are not labelled by themselves. */
+  const uint8_t flags[5] = {0};
+  c = (struct pmp_chunk){.shape = PMP_SHAPE_TRAJECTORIES, .rows = 5, .flags = flags};
+  assert_int_equal(pmp_rows_items(&c), 0);
+  assert_int_equal(pmp_rows_count(&c, true).labelled, 5);
+  c.item = named;
+  c.items = 2;
+  assert_int_equal(pmp_rows_items(&c), 2);
+  assert_int_equal(pmp_rows_count(&c, true).labelled, 3);
+  assert_int_equal(pmp_rows_count(&c, false).labelled, 5);
+  assert_int_equal(pmp_rows_count(&c, true).trainable, 5);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(conditions_of_groups_are_repeated),
@@ -280,6 +315,7 @@ int main(void) {
       cmocka_unit_test(bins_become_floats),
       cmocka_unit_test(single_values_of_a_trajectory_are_spread),
       cmocka_unit_test(what_a_chunk_brings_is_counted),
+      cmocka_unit_test(what_people_may_judge),
       cmocka_unit_test(what_the_ring_would_refuse_is_refused_first),
       cmocka_unit_test(the_promised_scratch_is_enough),
   };

@@ -160,6 +160,52 @@ static void a_new_instance_inherits_the_tally(void **state) {
   pmp_sessions_fini(&s);
 }
 
+/* A session lives as long as its token is good; one without a token, as long as none are wanted. */
+static void sessions_end_with_their_tokens(void **state) {
+  (void)state;
+  struct pmp_sessions s;
+  struct pmp_token held[3] = {{.name = "ada", .role = PMP_ROLE_LABELER, .hash = {1}},
+                              {.name = "eve", .role = PMP_ROLE_ACTOR, .hash = {2}, .expires_s = 50},
+                              {.name = "bob", .role = PMP_ROLE_OBSERVER, .hash = {3}}};
+  struct pmp_tokens none = {0}, wanted = {.token = held, .count = 3, .present = true};
+  assert_int_equal(pmp_sessions_init(&s, 8, 100 * SECOND, 100), PMP_OK);
+  struct pmp_session *local = open_at(&s, PMP_ROLE_OBSERVER, "me", NULL, 0),
+                     *ada = open_at(&s, PMP_ROLE_LABELER, "x", NULL, 0),
+                     *eve = open_at(&s, PMP_ROLE_ACTOR, "walker", instance_a, 0);
+  assert_string_equal(local->principal, "local:me");
+  pmp_session_prove(ada, &held[0]);
+  pmp_session_prove(eve, &held[1]);
+  assert_string_equal(ada->principal, "ada");
+  assert_string_equal(ada->name, "ada");
+  assert_string_equal(eve->name, "walker"); /* an actor's name is its own */
+  assert_string_equal(eve->principal, "eve");
+  assert_null(pmp_sessions_of_other(&s, "walker", "eve"));
+  assert_ptr_equal(pmp_sessions_of_other(&s, "walker", "ada"), eve);
+
+  assert_int_equal(pmp_sessions_end_unproven(&s, &wanted, 10), 1);
+  assert_null(pmp_sessions_find(&s, id_of(local), SECOND));
+  assert_non_null(pmp_sessions_find(&s, id_of(ada), SECOND));
+  assert_non_null(pmp_sessions_find(&s, id_of(eve), SECOND));
+  eve->appending = true;
+  assert_int_equal(pmp_sessions_end_unproven(&s, &wanted, 50), 1); /* expired */
+  assert_null(pmp_sessions_find(&s, id_of(eve), SECOND));
+  pmp_sessions_sweep(&s, SECOND, 1);
+  assert_true(eve->used); /* somebody still points to it */
+  assert_false(local->used);
+  assert_null(pmp_sessions_of_other(&s, "walker", "ada"));
+  eve->appending = false;
+  pmp_sessions_sweep(&s, SECOND, 1);
+  assert_false(eve->used);
+  assert_int_equal(s.used, 1);
+  held[0].revoked_s = 40;
+  assert_int_equal(pmp_sessions_end_unproven(&s, &wanted, 50), 1);
+  pmp_sessions_sweep(&s, SECOND, 1);
+  struct pmp_session *again = open_at(&s, PMP_ROLE_OBSERVER, "me", NULL, SECOND);
+  assert_false(again->proven);
+  assert_int_equal(pmp_sessions_end_unproven(&s, &none, 50), 0);
+  pmp_sessions_fini(&s);
+}
+
 int main(void) {
   if (sodium_init() < 0) return 1;
   const struct CMUnitTest tests[] = {
@@ -169,6 +215,7 @@ int main(void) {
       cmocka_unit_test(the_idle_are_forgotten_unless_they_append),
       cmocka_unit_test(requests_a_second_are_bounded),
       cmocka_unit_test(a_new_instance_inherits_the_tally),
+      cmocka_unit_test(sessions_end_with_their_tokens),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,6 +70,7 @@ static void fill(struct pmp_store *s) {
   v->confidence = 1;
   run(s, &op);
   free(v->label);
+  free(v->judge);
   free(v->data);
   op = (struct pmp_store_op){.kind = PMP_OP_EVENT};
   op.u.event = (struct pmp_store_event){.who = "person", .kind = "started", .detail = "{}"};

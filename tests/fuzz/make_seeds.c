@@ -72,6 +72,14 @@ static void chunks(struct seeds *s) {
   struct pmp_chunk c;
   chunk_outcomes(&columns, &c);
   keep_chunk(s, "outcomes", &c, FUZZ_OUTCOMES_BOX);
+  static const struct pmp_media media[] = {{"prompt", "text/plain", "why?", 4},
+                                           {"clip", "image/png", "\x89PNG", 4}};
+  static const struct pmp_item item[] = {{0, 2, 0.5f, media, 2}, {2, 1, -1, NULL, 0}};
+  c.verdict = NULL;
+  c.weight = NULL;
+  c.item = item;
+  c.items = 2;
+  keep_chunk(s, "items", &c, FUZZ_OUTCOMES_BOX);
   chunk_trajectories(&columns, &c, false);
   keep_chunk(s, "trajectories", &c, FUZZ_TRAJECTORIES_BOX);
   c.rows = c.envs = c.episodes = c.versions = 1;
@@ -145,6 +153,13 @@ static void requests(struct seeds *s) {
   r = (struct pmp_request){.verb = PMP_VERB_VERDICTS, .u.verdicts = {verdict, 2}};
   keep_request(s, "verdicts", &r);
   r = (struct pmp_request){.verb = PMP_VERB_LEASE, .u.lease = {5, 60, "newest"}};
+  static const struct pmp_item_ref refs[] = {{7, 0, 1}, {8, 4, 2}};
+  r.u.lease = (struct pmp_lease){5, 60, "random", refs, refs, 2, 1};
+  keep_request(s, "lease_held", &r);
+  r = (struct pmp_request){.verb = PMP_VERB_REVIEW,
+                           .u.review = {PMP_SUBJECT_VERDICTS, 3, 10, "local:ann"}};
+  keep_request(s, "review", &r);
+  r = (struct pmp_request){.verb = PMP_VERB_LEASE, .u.lease = {5, 60, "newest"}};
   keep_request(s, "lease", &r);
 }
 
@@ -167,13 +182,44 @@ static void replies_of_numbers(struct seeds *s) {
   static const int64_t wall[] = {-1, 7};
   static const double value[] = {0.5, -0.25};
   static const struct pmp_series series[] = {{"loss", step, step, wall, value, 2}, {.name = "kl"}};
-  static const struct pmp_event event[] = {{1, 2, "boss", "pause", "{}"}};
+  static const struct pmp_event event[] = {
+      {1, 2, "boss", "pause", "{}", {"0123456789abcdef0123456789abcdef", 32}}};
   struct pmp_reply r = {.verb = PMP_VERB_STATUS, .u.status = {text, 1, number, 2, actor, 1}};
   keep_reply(s, "status", &r);
   r = (struct pmp_reply){.verb = PMP_VERB_HISTORY, .u.history = {series, 2}};
   keep_reply(s, "history", &r);
   r = (struct pmp_reply){.verb = PMP_VERB_EVENTS, .u.events = {event, 1}};
   keep_reply(s, "events", &r);
+}
+
+static void desk_replies(struct seeds *s) {
+  static const struct pmp_media media[] = {{"prompt", "text/plain", "why?", 4}};
+  static const struct pmp_item_ref lost[] = {{1, 2, 3}};
+  static const float y[] = {1, 2};
+  static const struct pmp_item_record record[] = {{{1, 2, 3}, 1, 0, 0.5f}};
+  static const struct pmp_labeler_record labeler[] = {{.who = "ann", .accepts = 3, .pairs = 1}};
+  static const struct pmp_pair_record pair[] = {{"ann", "bob", 3, 0.5, 0.25, true}};
+  static const struct pmp_number number[] = {{"items", 3}};
+  struct pmp_leased_item item = {.item = {1, 0, 1}, .media = media, .medias = 1, .actor = "a"};
+  item.outcome = (struct pmp_tensor){PMP_F32, 2, {1, 2}, y, sizeof y};
+  item.condition[0] = item.outcome;
+  item.conditions = 1;
+  struct pmp_reply r = {.verb = PMP_VERB_LEASE};
+  r.u.lease = (struct pmp_lease_reply){&item, 1, 2, 3, 4, lost, 1, "numbers"};
+  keep_reply(s, "lease", &r);
+  const struct pmp_verdict_record verdict[] = {{.id = 4,
+                                                .who = "ann",
+                                                .note = "",
+                                                .request_id = "r",
+                                                .item = {1, 0, 1},
+                                                .judgement = PMP_ACCEPT,
+                                                .confidence = 1,
+                                                .state = 1,
+                                                .media = media,
+                                                .medias = 1}};
+  r = (struct pmp_reply){.verb = PMP_VERB_REVIEW};
+  r.u.review = (struct pmp_review_reply){record, verdict, labeler, pair, number, 1, 1, 1, 1, 1};
+  keep_reply(s, "review", &r);
 }
 
 static void replies(struct seeds *s) {
@@ -211,6 +257,7 @@ static void replies(struct seeds *s) {
   keep_reply(s, "verdicts", &r);
   r = (struct pmp_reply){.code = PMP_EINVALID, .message = "protocol version 2"};
   keep_reply(s, "refused", &r);
+  desk_replies(s);
   r = (struct pmp_reply){.verb = PMP_VERB_REPORT, .code = PMP_ECONFLICT, .expected_seq = 9};
   keep_reply(s, "report", &r);
   replies_of_numbers(s);

@@ -58,7 +58,7 @@ static void wrong_addresses_are_refused_at_start(void **state) {
     const char *desk, *say;
   } bad[] = {{"listen.desk=tcp://0.0.0.0:0", "beyond loopback"},
              {"listen.desk=tcp://*:0", "beyond loopback"},
-             {"listen.desk=tls+tcp://127.0.0.1:0", "beyond loopback"},
+             {"listen.desk=tls+tcp://127.0.0.1:0", "takes a certificate"},
              {"listen.desk=tcp://192.0.2.1:7447", "beyond loopback"},
              {"listen.desk=nonsense", "beyond loopback"}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -48,6 +48,7 @@ static void judged_rows_become_trainable(void **state) {
   (void)state;
   struct small_run s;
   people_init(&s);
+  test_pmpod_set(&s.d, "desk.labels_wanted=2");
   small_run_start(&s);
   struct test_rpc ann, bob;
   test_rpc_open(&ann, s.d.desk);

@@ -23,6 +23,11 @@ offers weights in pmpoctl help w
 offers checkpoint in pmpoctl --dir /nowhere ""
 offers --png in pmpoctl history --p
 offers optim.lr in pmpoctl set opt
+offers revoke in pmpoctl token r
+offers labeler in pmpoctl token create ada --role l
+offers --expect in pmpoctl audit --e
+offers least_labelled in pmpoctl label --order l
+offers --label-studio in pmpoctl verdicts --l
 offers reject in pmpoctl verdict 1 : 2 re
 offers policy in pmpoctl export f --which p
 offers beta-sweep in pmpoctl experiment b

@@ -123,6 +123,8 @@ static inline struct pmp_store_op op_verdict(const char *who, const char *reques
 static inline void free_verdict(struct pmp_store_op *op) {
   free(op->u.verdict.label);
   free(op->u.verdict.data);
+  free(op->u.verdict.judge);
+  op->u.verdict.judge = NULL;
   op->u.verdict.label = NULL;
   op->u.verdict.data = NULL;
 }

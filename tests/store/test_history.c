@@ -275,7 +275,7 @@ static void test_events(void **state) {
   set(b, "lr", NULL, "0.\"5");
   struct pmp_reader *r = open_reader(b);
   struct told t = {.count = 0};
-  assert_int_equal(pmp_reader_events(r, 0, 100, note_event, &t, &msg), PMP_OK);
+  assert_int_equal(pmp_reader_events(r, 0, 100, true, note_event, &t, &msg), PMP_OK);
   assert_int_equal(t.count, 11);
   assert_string_equal(t.text[2], "w k {\"i\":3}");
   assert_int_equal(t.wall_ns[2], 1003);
@@ -283,16 +283,16 @@ static void test_events(void **state) {
   assert_string_equal(
       t.text[10], "o\"p setting {\"commit\":1,\"key\":\"lr\",\"old\":null,\"new\":\"0.\\\"5\"}");
   t.count = 0;
-  assert_int_equal(pmp_reader_events(r, 4, 3, note_event, &t, &msg), PMP_OK);
+  assert_int_equal(pmp_reader_events(r, 4, 3, true, note_event, &t, &msg), PMP_OK);
   assert_int_equal(t.count, 3);
   assert_int_equal(t.id[0], 5);
   t.count = 0;
-  assert_int_equal(pmp_reader_events(r, UINT64_MAX, 3, note_event, &t, &msg), PMP_OK);
+  assert_int_equal(pmp_reader_events(r, UINT64_MAX, 3, true, note_event, &t, &msg), PMP_OK);
   assert_int_equal(t.count, 3);
   assert_int_equal(t.id[0], 9);
   assert_int_equal(t.id[2], 11);
   t.count = 0;
-  assert_int_equal(pmp_reader_events(r, UINT64_MAX, 30, note_event, &t, &msg), PMP_OK);
+  assert_int_equal(pmp_reader_events(r, UINT64_MAX, 30, true, note_event, &t, &msg), PMP_OK);
   assert_int_equal(t.count, 11);
   pmp_reader_close(r);
 }

@@ -25,6 +25,7 @@ static struct pmp_store_verdict judge(struct bench *b, const char *who, const ch
 
 static void done(struct pmp_store_verdict *v) {
   free(v->label);
+  free(v->judge);
   free(v->data);
 }
 
@@ -260,6 +261,184 @@ static void test_what_cannot_be_judged(void **state) {
   assert_int_equal(stats(b).last_commit, 4);
 }
 
+/* ---- how many an item takes ---------------------------------------------------------------- */
+
+static struct pmp_store_verdict judge_wanted(struct bench *b, const char *who, const char *request,
+                                             int judgement, uint32_t wanted, bool leased) {
+  struct pmp_store_op op = op_verdict(who, request, 1, 0, 2, judgement, 1.0F);
+  op.u.verdict.wanted = wanted;
+  op.u.verdict.leased = leased;
+  op.u.verdict.labels_now = 999;
+  run_ok(b, &op);
+  return op.u.verdict;
+}
+
+static void test_an_item_takes_what_is_wanted(void **state) {
+  struct bench *b = *state;
+  struct pmp_store_verdict v = judge_wanted(b, "p", "r1", ACCEPT, 2, false);
+  assert_int_equal(v.labels_now, 1);
+  done(&v);
+  v = judge_wanted(b, "s", "r1", SKIP, 2, false); /* is no label */
+  assert_int_equal(v.labels_now, 1);
+  assert_false(v.surplus);
+  done(&v);
+  v = judge_wanted(b, "q", "r1", REJECT, 2, false);
+  assert_int_equal(v.labels_now, 2);
+  assert_false(v.surplus);
+  done(&v);
+  v = judge_wanted(b, "t", "r1", REJECT, 2, false);
+  assert_true(v.surplus);
+  assert_int_equal(v.labels_now, 2);
+  assert_int_equal(v.labels, 0);
+  done(&v);
+  v = judge_wanted(b, "t", "r1", REJECT, 2, false);
+  assert_true(v.duplicate && v.surplus);
+  assert_int_equal(v.labels_now, 2);
+  v = judge_wanted(b, "t", "r2", ACCEPT, 2, false); /* another opinion, still too many */
+  assert_true(v.surplus && v.replaced);
+  assert_int_equal(v.labels, 0);
+  done(&v);
+  v = judge_wanted(b, "s", "r2", ACCEPT, 2, false); /* its skip was none of the two */
+  assert_true(v.surplus && v.replaced);
+  done(&v);
+  v = judge_wanted(b, "u", "r1", ACCEPT, 2, true); /* it was leased to u */
+  assert_false(v.surplus);
+  assert_int_equal(v.labels_now, 3);
+  done(&v);
+  v = judge_wanted(b, "p", "r2", REJECT, 2, false); /* one of the labels: it stays one */
+  assert_true(v.replaced && !v.surplus);
+  assert_int_equal(v.labels_now, 3);
+  done(&v);
+  v = judge_wanted(b, "w", "r1", REJECT, 0, false); /* any number */
+  assert_false(v.surplus);
+  assert_int_equal(v.labels_now, 4);
+  done(&v);
+  assert_clean(b->path, NULL);
+}
+
+static void test_what_is_withdrawn_makes_room(void **state) {
+  struct bench *b = *state;
+  struct pmp_store_verdict v = judge_wanted(b, "p", "r1", ACCEPT, 1, false);
+  assert_int_equal(v.judges, 0);
+  done(&v);
+  v = judge_wanted(b, "q", "r1", REJECT, 1, false);
+  assert_true(v.surplus);
+  done(&v);
+  v = judge_wanted(b, "s", "r1", SKIP, 1, false);
+  done(&v);
+  v = judge_wanted(b, "p", "r2", WITHDRAW, 1, false);
+  assert_int_equal(v.labels_now, 0);
+  assert_int_equal(v.judges, 2); /* whom nobody need ask again */
+  assert_string_equal(v.judge[0], "q");
+  assert_string_equal(v.judge[1], "s");
+  assert_label(&v, 0, 0, 0, 1, 0.0F);
+  done(&v);
+  v = judge_wanted(b, "q", "r2", REJECT, 1, false); /* the same words, and now they count */
+  assert_false(v.surplus);
+  assert_int_equal(v.labels_now, 1);
+  assert_label(&v, 0, 0, -1, 0, 1.0F);
+  done(&v);
+  v = judge_wanted(b, "q", "r3", SKIP, 1, false);
+  assert_int_equal(v.labels_now, 0);
+  assert_int_equal(v.judges, 2);
+  done(&v);
+  v = judge_wanted(b, "p", "r4", ACCEPT, 1, false);
+  done(&v);
+  v = judge_wanted(b, "t", "r1", ACCEPT, 1, false);
+  assert_true(v.surplus);
+  done(&v);
+  v = judge_wanted(b, "t", "r2", WITHDRAW, 1, false); /* a surplus one, too */
+  assert_int_equal(v.labels_now, 1);
+  assert_int_equal(v.labels, 0);
+  done(&v);
+  struct pmp_store_op none = op_verdict("t", "r3", 1, 0, 2, WITHDRAW, 0.0F);
+  run_fails(b, &none, PMP_ENOTFOUND, "t has no active verdict");
+  /* What was said twice is gone at once. */
+  v = judge_wanted(b, "p", "r5", ACCEPT, 1, false);
+  assert_true(v.surplus);
+  done(&v);
+  v = judge_wanted(b, "p", "r6", WITHDRAW, 1, false);
+  done(&v);
+  none = op_verdict("p", "r7", 1, 0, 2, WITHDRAW, 0.0F);
+  run_fails(b, &none, PMP_ENOTFOUND, "p has no active verdict");
+  assert_clean(b->path, NULL);
+}
+
+struct listing {
+  char text[1024];
+};
+
+static enum pmp_err list_verdict(void *ctx, const struct pmp_reader_verdict *v) {
+  struct listing *l = ctx;
+  const size_t used = strlen(l->text);
+  snprintf(l->text + used, sizeof l->text - used, "%d:%s:%s:%u+%u:%d:%g:%s:%d ", (int)v->id, v->who,
+           v->request_id, v->row, v->rows, v->judgement, (double)v->confidence, v->note, v->state);
+  return PMP_OK;
+}
+
+static enum pmp_err list_given(void *ctx, const char *who, uint64_t verdicts) {
+  struct listing *l = ctx;
+  const size_t used = strlen(l->text);
+  snprintf(l->text + used, sizeof l->text - used, "%s:%d ", who, (int)verdicts);
+  return PMP_OK;
+}
+
+static enum pmp_err list_chunk(void *ctx, const struct pmp_entry *e, struct pmp_errmsg *msg) {
+  struct listing *l = ctx;
+  (void)msg;
+  const size_t used = strlen(l->text);
+  snprintf(l->text + used, sizeof l->text - used, "%d:%s:%u:%.*s ", (int)e->chunk, e->actor,
+           e->rows, (int)e->bytes, (const char *)e->data);
+  return PMP_OK;
+}
+
+static void test_what_people_said_is_read_back(void **state) {
+  struct bench *b = *state;
+  struct pmp_errmsg msg = {{0}};
+  struct pmp_store_op own = op_append("a1", 1, 2, "their own", 2);
+  own.u.append.labelled = 2;
+  run_ok(b, &own);
+  append(b, "a1", 1, 3, "more", 3);
+  struct pmp_store_op op = op_verdict("p", "r1", 1, 0, 2, ACCEPT, 0.5F);
+  op.u.verdict.note = "fine";
+  run_ok(b, &op);
+  free_verdict(&op);
+  struct pmp_store_verdict v = judge_wanted(b, "q", "r1", SKIP, 1, false);
+  done(&v);
+  v = judge_wanted(b, "p", "r2", REJECT, 1, false);
+  done(&v);
+  v = judge_wanted(b, "q", "r2", REJECT, 1, false);
+  done(&v);
+  v = judge_wanted(b, "q", "r3", WITHDRAW, 1, false);
+  done(&v);
+  struct pmp_reader *r = NULL;
+  assert_int_equal(pmp_reader_open(&r, b->path, NULL, &msg), PMP_OK);
+  struct listing l = {{0}};
+  assert_int_equal(pmp_reader_verdicts(r, 0, 100, NULL, list_verdict, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "4:p:r1:0+2:1:0.5:fine:3 5:q:r1:0+2:3:0::3 6:p:r2:0+2:2:1::1 "
+                              "7:q:r2:0+2:2:1::4 8:q:r3:0+2:4:0::4 ");
+  l.text[0] = '\0';
+  assert_int_equal(pmp_reader_verdicts(r, 4, 2, NULL, list_verdict, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "5:q:r1:0+2:3:0::3 6:p:r2:0+2:2:1::1 ");
+  l.text[0] = '\0';
+  assert_int_equal(pmp_reader_verdicts(r, 5, 9, "q", list_verdict, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "7:q:r2:0+2:2:1::4 8:q:r3:0+2:4:0::4 ");
+  l.text[0] = '\0';
+  assert_int_equal(pmp_reader_chunk_verdicts(r, 1, list_verdict, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "6:p:r2:0+2:2:1::1 ");
+  l.text[0] = '\0';
+  assert_int_equal(pmp_reader_given(r, list_given, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "p:2 q:2 ");
+  l.text[0] = '\0';
+  assert_int_equal(pmp_reader_open_chunks(r, list_chunk, &l, &msg), PMP_OK);
+  assert_string_equal(l.text, "1:a1:10:ten rows 3:a1:3:more ");
+  struct pmp_entry e;
+  assert_int_equal(pmp_reader_chunk(r, 2, &e, &msg), PMP_OK);
+  assert_int_equal(e.rows, 2);
+  assert_int_equal(pmp_reader_chunk(r, 9, &e, &msg), PMP_ENOTFOUND);
+  pmp_reader_close(r);
+}
+
 /* ---- replay --------------------------------------------------------------------------------- */
 
 struct heard { /* what the operations gave at the time */
@@ -375,6 +554,9 @@ int main(void) {
       WITH_CHUNK(test_the_same_again_is_surplus),
       WITH_CHUNK(test_withdrawing),
       WITH_CHUNK(test_what_cannot_be_judged),
+      WITH_CHUNK(test_an_item_takes_what_is_wanted),
+      WITH_CHUNK(test_what_is_withdrawn_makes_room),
+      WITH_CHUNK(test_what_people_said_is_read_back),
       WITH_CHUNK(test_a_replay_gives_the_labels_of_then),
       cmocka_unit_test(test_labels_are_packed_in_runs),
   };

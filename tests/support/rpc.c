@@ -82,10 +82,15 @@ enum pmp_err test_rpc_call(struct test_rpc *r, struct pmp_request *request) {
 
 enum pmp_err test_rpc_hello(struct test_rpc *r, enum pmp_role role, const char *name,
                             uint8_t instance) {
+  return test_rpc_hello_with(r, role, name, instance, "");
+}
+
+enum pmp_err test_rpc_hello_with(struct test_rpc *r, enum pmp_role role, const char *name,
+                                 uint8_t instance, const char *token) {
   uint8_t bytes[PMP_INSTANCE_BYTES];
   memset(bytes, instance, sizeof bytes);
   struct pmp_request q = {.verb = PMP_VERB_HELLO};
-  q.u.hello = (struct pmp_hello){.role = role, .name = name, .token = "", .client = "test"};
+  q.u.hello = (struct pmp_hello){.role = role, .name = name, .token = token, .client = "test"};
   if (role == PMP_ROLE_ACTOR) q.u.hello.instance = (struct pmp_bytes){bytes, sizeof bytes};
   const enum pmp_err err = test_rpc_call(r, &q);
   if (err == PMP_OK) {

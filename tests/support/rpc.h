@@ -28,6 +28,9 @@ enum pmp_err test_rpc_call(struct test_rpc *r, struct pmp_request *request);
 /* hello as actor takes its instance from the byte that all 16 are. */
 enum pmp_err test_rpc_hello(struct test_rpc *r, enum pmp_role role, const char *name,
                             uint8_t instance);
+/* The same with a token. */
+enum pmp_err test_rpc_hello_with(struct test_rpc *r, enum pmp_role role, const char *name,
+                                 uint8_t instance, const char *token);
 /* Uses the session of another connection. */
 void test_rpc_share(struct test_rpc *r, const struct test_rpc *from);
 enum pmp_err test_rpc_status(struct test_rpc *r);

@@ -1,0 +1,54 @@
+/* What the label desk's files share: verdicts (desk.c), leases (desk_lease.c), the start
+ * (desk_open.c), and the questions that it has for a reader thread (reader_desk.c). Loop thread,
+ * but for what is said. */
+#ifndef PMP_DAEMON_DESK_H
+#define PMP_DAEMON_DESK_H
+
+#include "daemon/items.h"
+#include "daemon/labelers.h"
+#include "daemon/transport.h"
+#include "proto/chunk.h"
+#include "store/store.h"
+
+struct pmp_server;
+struct pmp_session;
+
+struct pmp_desk {
+  struct pmp_items *items; /* NULL: this run is not judged by people */
+  struct pmp_labelers labelers;
+  uint64_t pending; /* items of appends that are on their way to the disk */
+};
+
+/* What became of a leased item whose contents were looked up. */
+enum pmp_lease_fate {
+  PMP_LEASE_SENT,
+  PMP_LEASE_NO_ROOM, /* the reply is full */
+  PMP_LEASE_GONE     /* its chunk is not in the store any more, or damaged */
+};
+
+/* A lease's way through the reader thread: filled in by the loop, which has it back with fates. */
+struct pmp_lease_work {
+  char person[PMP_STORE_NAME_MAX];
+  struct pmp_items_view *view; /* owned, [views] */
+  uint8_t *fate;               /* owned, [views] */
+  uint32_t views;
+  struct pmp_item_ref *lost; /* owned, [losts] */
+  uint32_t losts;
+  int64_t now_ns;
+};
+void pmp_lease_work_free(struct pmp_lease_work *work); /* NULL is fine */
+
+/* desk_open.c: makes the index and fills it from the store; before anybody is listened to. Blocks.
+ */
+PMP_MUST_CHECK enum pmp_err pmp_desk_open(struct pmp_server *s, const char *store_path,
+                                          struct pmp_errmsg *msg);
+void pmp_desk_close(struct pmp_server *s);
+/* desk_lease.c */
+void pmp_desk_tick(struct pmp_server *s, int64_t now_ns); /* ends leases */
+/* The items of a chunk that was committed. Out of memory is fatal. */
+void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint64_t id);
+/* A lease's reply comes back from the reader: answers the call and frees the work. */
+void pmp_desk_leased(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *reply,
+                     struct pmp_lease_work *work);
+
+#endif
