@@ -47,6 +47,9 @@ void pmp_desk_close(struct pmp_server *s);
 void pmp_desk_tick(struct pmp_server *s, int64_t now_ns); /* ends leases */
 /* The items of a chunk that was committed. Out of memory is fatal. */
 void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint64_t id);
+/* Trajectories train without a verdict, and clips of the policy of now are worth more than older
+ * ones: beyond limits.open_items the oldest that nobody has are forgotten. */
+void pmp_desk_trim(struct pmp_server *s);
 /* A lease's reply comes back from the reader: answers the call and frees the work. */
 void pmp_desk_leased(struct pmp_server *s, struct pmp_call *call, struct pmp_reply *reply,
                      struct pmp_lease_work *work);

@@ -22,6 +22,14 @@ void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint
     err = pmp_items_add(s->people.items, ref, item.score, 0);
   }
   if (err != PMP_OK) pmp_server_fatal(s, "out of memory with a committed item in hand");
+  pmp_desk_trim(s);
+}
+
+void pmp_desk_trim(struct pmp_server *s) {
+  struct pmp_items_stats st;
+  if (!s->people.items || s->spec.shape != PMP_SHAPE_TRAJECTORIES) return;
+  do pmp_items_stats(s->people.items, &st);
+  while (st.open > s->config.limits.open_items && pmp_items_drop_oldest(s->people.items));
 }
 
 /* What was held and is leased no more, into work->lost. */

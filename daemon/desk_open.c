@@ -92,6 +92,7 @@ enum pmp_err pmp_desk_open(struct pmp_server *s, const char *store_path, struct 
   pmp_arena_fini(&f.arena);
   free(f.judged);
   struct pmp_items_stats st;
+  pmp_desk_trim(s);
   pmp_items_stats(s->people.items, &st);
   if (err == PMP_OK) {
     pmp_log_write(&s->log, PMP_LOG_INFO, "PMP-DESK-OPEN", "items=%" PRIu64 " labelers=%u", st.open,

@@ -243,6 +243,24 @@ static bool refuse_size(struct pmp_http_request *r, const char *method) {
   return false;
 }
 
+static enum MHD_Result on_key(void *cls, enum MHD_ValueKind kind, const char *key,
+                              const char *value) {
+  (void)kind;
+  (void)value;
+  struct pmp_http_request *r = cls;
+  char word[64];
+  const int n = snprintf(word, sizeof word, " %s ", key);
+  if (n < (int)sizeof word && !strchr(key, ' ') && strstr(r->route->query, word)) return MHD_YES;
+  pmp_http_fail(r, PMP_EINVALID, 0, "there is no \"%.64s\" to ask for here", key);
+  return MHD_NO;
+}
+
+/* A key that is not known is a mistake, which silence would hide. */
+static bool refuse_query(struct pmp_http_request *r) {
+  if (r->route->query) MHD_get_connection_values(r->connection, MHD_GET_ARGUMENT_KIND, on_key, r);
+  return r->stage == PMP_HTTP_ANSWERED;
+}
+
 static void begin(struct pmp_http_request *r, const char *url, const char *method) {
   struct pmp_http *h = r->http;
   const char *allow = NULL;
@@ -261,7 +279,7 @@ static void begin(struct pmp_http_request *r, const char *url, const char *metho
     pmp_http_fail(r, PMP_ENOTFOUND, 0, "there is nothing of this name here");
     return;
   }
-  if (refuse_stranger(r)) return;
+  if (refuse_stranger(r) || refuse_query(r)) return;
   (void)refuse_size(r, method);
 }
 

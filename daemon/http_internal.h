@@ -38,8 +38,9 @@ enum pmp_http_stage {
 struct pmp_http_route {
   const char *path; /* a trailing '*' stands for the rest */
   const char *method;
-  bool session;    /* wants one */
-  size_t body_max; /* 0: takes none */
+  bool session;      /* wants one */
+  size_t body_max;   /* 0: takes none */
+  const char *query; /* the keys that it takes, each within blanks; NULL: any */
   /* Makes the call (dispatch) or the answer (pmp_http_reply, pmp_http_fail). */
   void (*serve)(struct pmp_http_request *r);
 };

@@ -23,7 +23,6 @@ enum pmp_role pmp_json_role(const char *name);
 const char *pmp_json_role_name(enum pmp_role role);
 
 PMP_MUST_CHECK enum pmp_err pmp_json_read_hello(const json_t *j, struct pmp_hello *out,
-                                                const struct pmp_wire_limits *limits,
                                                 struct pmp_errmsg *msg);
 PMP_MUST_CHECK enum pmp_err pmp_json_read_lease(const json_t *j, struct pmp_lease *out,
                                                 uint32_t count_max,

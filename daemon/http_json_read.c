@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#define TOKEN_TEXT_MAX 256
+
 /* Only these keys, NULL at the end. */
 static enum pmp_err only(const json_t *j, const char *const *allowed, struct pmp_errmsg *msg) {
   if (!json_is_object(j)) return pmp_fail(msg, PMP_EINVALID, "the body must be a JSON object");
@@ -25,7 +27,7 @@ static enum pmp_err text(const json_t *j, const char *key, size_t max, const cha
   if (!v) return PMP_OK;
   if (!json_is_string(v)) return pmp_fail(msg, PMP_EINVALID, "%s must be a text", key);
   if (json_string_length(v) > max) {
-    return pmp_fail(msg, PMP_ETOOLARGE, "%s has more than %zu bytes", key, max);
+    return pmp_fail(msg, PMP_EINVALID, "%s has more than %zu bytes", key, max);
   }
   *out = json_string_value(v);
   return PMP_OK;
@@ -94,15 +96,14 @@ const char *pmp_json_role_name(enum pmp_role role) {
   return role >= PMP_ROLE_NONE && role <= PMP_ROLE_OPERATOR ? role_word[role] : role_word[0];
 }
 
-enum pmp_err pmp_json_read_hello(const json_t *j, struct pmp_hello *out,
-                                 const struct pmp_wire_limits *limits, struct pmp_errmsg *msg) {
+enum pmp_err pmp_json_read_hello(const json_t *j, struct pmp_hello *out, struct pmp_errmsg *msg) {
   static const char *const keys[] = {"role", "name", "token", NULL};
   const char *role = "";
   memset(out, 0, sizeof *out);
   PMP_TRY(only(j, keys, msg));
   PMP_TRY(text(j, "role", 16, &role, msg));
   PMP_TRY(text(j, "name", PMP_NAME_MAX - 1, &out->name, msg));
-  PMP_TRY(text(j, "token", limits->string_bytes, &out->token, msg));
+  PMP_TRY(text(j, "token", TOKEN_TEXT_MAX, &out->token, msg));
   out->role = pmp_json_role(role);
   out->client = "web";
   if (role[0] == '\0' && out->token[0]) return PMP_OK; /* the token's */

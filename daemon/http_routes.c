@@ -101,7 +101,7 @@ static void serve_session(struct pmp_http_request *r) {
   struct pmp_hello *hello = &r->request.u.hello;
   struct pmp_errmsg msg = {{0}};
   if (!body_json(r)) return;
-  const enum pmp_err err = pmp_json_read_hello(r->json, hello, &h->server->limits, &msg);
+  const enum pmp_err err = pmp_json_read_hello(r->json, hello, &msg);
   if (err != PMP_OK) {
     pmp_http_fail(r, err, 0, "%s", msg.text);
     return;
@@ -413,25 +413,25 @@ static void serve_file(struct pmp_http_request *r) {
 }
 
 static const struct pmp_http_route routes[] = {
-    {"/api/about", "GET", false, 0, serve_about},
-    {"/api/session", "POST", false, HELLO_BODY_MAX, serve_session},
-    {"/api/session", "DELETE", true, 0, serve_session_end},
-    {"/api/lease", "POST", true, PMP_HTTP_BODY_MAX, serve_lease},
-    {"/api/items/*", "GET", true, 0, serve_media},
-    {"/api/verdicts", "POST", true, PMP_HTTP_BODY_MAX, serve_verdicts},
-    {"/api/status", "GET", true, 0, serve_status},
-    {"/api/history", "GET", true, 0, serve_history},
-    {"/api/events", "GET", true, 0, serve_events},
-    {"/api/review/items", "GET", true, 0, serve_review_items},
-    {"/api/review/verdicts", "GET", true, 0, serve_review_verdicts},
-    {"/api/review/labelers", "GET", true, 0, serve_review_labelers},
-    {"/api/review/agreement", "GET", true, 0, serve_review_agreement},
-    {"/api/control", "POST", true, CONTROL_BODY_MAX, serve_control},
-    {"/api/settings", "GET", true, 0, serve_settings},
-    {"/api/live", "GET", true, 0, serve_live},
-    {"/api/*", "", false, 0, NULL}, /* nothing else below here is a file */
-    {"/metrics", "GET", false, 0, serve_metrics},
-    {"/*", "GET", false, 0, serve_file},
+    {"/api/about", "GET", false, 0, " ", serve_about},
+    {"/api/session", "POST", false, HELLO_BODY_MAX, " ", serve_session},
+    {"/api/session", "DELETE", true, 0, " ", serve_session_end},
+    {"/api/lease", "POST", true, PMP_HTTP_BODY_MAX, " ", serve_lease},
+    {"/api/items/*", "GET", true, 0, " ", serve_media},
+    {"/api/verdicts", "POST", true, PMP_HTTP_BODY_MAX, " ", serve_verdicts},
+    {"/api/status", "GET", true, 0, " ", serve_status},
+    {"/api/history", "GET", true, 0, " name from to points ", serve_history},
+    {"/api/events", "GET", true, 0, " after count ", serve_events},
+    {"/api/review/items", "GET", true, 0, " after count ", serve_review_items},
+    {"/api/review/verdicts", "GET", true, 0, " after count who ", serve_review_verdicts},
+    {"/api/review/labelers", "GET", true, 0, " ", serve_review_labelers},
+    {"/api/review/agreement", "GET", true, 0, " ", serve_review_agreement},
+    {"/api/control", "POST", true, CONTROL_BODY_MAX, " ", serve_control},
+    {"/api/settings", "GET", true, 0, " ", serve_settings},
+    {"/api/live", "GET", true, 0, " ", serve_live},
+    {"/api/*", "", false, 0, " ", NULL}, /* nothing else below here is a file */
+    {"/metrics", "GET", false, 0, NULL, serve_metrics},
+    {"/*", "GET", false, 0, NULL, serve_file},
 };
 
 static bool fits(const char *path, const char *url) {

@@ -284,7 +284,12 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   }
   const struct pmp_rows_count n = pmp_rows_count(&job->chunk, pmp_config_people(&s->config));
   job->items = s->people.items && !again ? pmp_rows_items(&job->chunk) : 0;
-  if (job->items > 0) {
+  /* Clips of a run that learns already make room for themselves (pmp_desk_trim). */
+  const bool trimmed =
+      s->spec.shape == PMP_SHAPE_TRAJECTORIES && !pmp_learn_wants_verdicts(s->learn);
+  if (job->items > 0 && trimmed) {
+    s->people.pending += job->items;
+  } else if (job->items > 0) {
     struct pmp_items_stats st;
     pmp_items_stats(s->people.items, &st);
     if (st.open + s->people.pending + job->items > s->config.limits.open_items) {

@@ -198,6 +198,19 @@ void pmp_items_drop_chunk(struct pmp_items *x, uint64_t chunk) {
   }
 }
 
+bool pmp_items_drop_oldest(struct pmp_items *x) {
+  uint32_t n = pmp_items_tree_after(x, 0, 0);
+  while (n != 0 && (x->item[n].labels > 0 || x->item[n].leases > 0)) {
+    const struct pmp_item_ref ref = x->item[n].ref;
+    n = ref.row == UINT32_MAX ? pmp_items_tree_after(x, ref.chunk + 1, 0)
+                              : pmp_items_tree_after(x, ref.chunk, ref.row + 1);
+  }
+  if (n == 0) return false;
+  forget(x, n);
+  x->stats.dropped++;
+  return true;
+}
+
 void pmp_items_score(struct pmp_items *x, struct pmp_item_ref ref, float score) {
   const uint32_t n = find(x, ref);
   if (n == 0 || x->item[n].score == score) return;

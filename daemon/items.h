@@ -69,6 +69,8 @@ PMP_MUST_CHECK enum pmp_err pmp_items_judged(struct pmp_items *items, struct pmp
                                              uint32_t labels_now);
 /* The chunk is gone from the store: its items are forgotten. */
 void pmp_items_drop_chunk(struct pmp_items *items, uint64_t chunk);
+/* Forgets the oldest item without a label and without a lease; false: there is none. */
+bool pmp_items_drop_oldest(struct pmp_items *items);
 /* Another score; nothing happens when it is not open. */
 void pmp_items_score(struct pmp_items *items, struct pmp_item_ref ref, float score);
 

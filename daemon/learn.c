@@ -641,6 +641,10 @@ bool pmp_learn_complete(const struct pmp_learn *l) {
   return atomic_load(&l->complete);
 }
 
+bool pmp_learn_wants_verdicts(const struct pmp_learn *l) {
+  return atomic_load(&l->wants_verdicts);
+}
+
 const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l) {
   return l->policy;
 }

@@ -144,6 +144,8 @@ void pmp_learn_in_free(struct pmp_learn_in *in);    /* with what it owns, but no
 void pmp_learn_status(struct pmp_learn *l, struct pmp_learn_status *s);
 /* Any thread: run.max_steps is reached; known before the entry that led there is done. */
 bool pmp_learn_complete(const struct pmp_learn *l);
+/* Any thread: the learner waits for people's first verdicts. */
+bool pmp_learn_wants_verdicts(const struct pmp_learn *l);
 const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l); /* immutable */
 /* Ends the thread (after PMP_LEARN_STOP, or at once) and frees. Blocks. */
 void pmp_learn_close(struct pmp_learn *l);

@@ -23,6 +23,8 @@ static uint64_t stream_of(const char *actor) {
 void pmp_learn_count_trainable(struct pmp_learn *l) {
   struct pmp_replay_stats s;
   pmp_replay_stats(pmp_trainer_replay(l->trainer), &s);
+  /* Before the first verdicts nothing can be trained on, and whatever comes is welcome. */
+  if (atomic_load(&l->wants_verdicts)) s.trainable = 0;
   pmp_limiter_trainable(l->config.limiter, s.trainable);
 }
 
@@ -40,6 +42,7 @@ static enum pmp_err add_rows(struct pmp_learn *l, const struct pmp_replay_rows *
                              bool filling, struct pmp_errmsg *msg) {
   uint32_t trainable = 0;
   PMP_TRY(pmp_replay_add(pmp_trainer_replay(l->trainer), rows, &trainable, msg));
+  if (atomic_load(&l->wants_verdicts)) each = 0; /* owes no steps */
   if (!filling) pmp_limiter_arrive(l->config.limiter, trainable, each);
   return PMP_OK;
 }

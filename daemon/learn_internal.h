@@ -25,9 +25,10 @@ struct pmp_learn {
   struct pmp_ring in, out;
   pthread_t thread;
   bool started;
-  _Atomic bool abandon;    /* the daemon gives up on the thread */
-  _Atomic bool stop_asked; /* a stop is on its way: loading ends early */
-  _Atomic bool complete;   /* run.max_steps is reached */
+  _Atomic bool abandon;        /* the daemon gives up on the thread */
+  _Atomic bool stop_asked;     /* a stop is on its way: loading ends early */
+  _Atomic bool wants_verdicts; /* too few for the reward */
+  _Atomic bool complete;       /* run.max_steps is reached */
 
   /* the thread's own */
   struct pmp_trainer *trainer; /* owned */

@@ -30,6 +30,7 @@ enum pmp_err pmp_learn_reward_open(struct pmp_learn *l, struct pmp_errmsg *msg) 
   for (uint32_t i = 0; i < r.hidden_count; i++) r.hidden[i] = (uint32_t)c->reward.hidden.item[i];
   PMP_TRY(pmp_reward_open(&l->reward, &r, msg));
   pmp_trainer_set_reward(l->trainer, look_up, l);
+  atomic_store(&l->wants_verdicts, true);
   return PMP_OK;
 }
 
@@ -60,6 +61,7 @@ enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l, const struct pmp_repla
     l->reward_owed += l->config.config->reward.steps_per_verdict;
   }
   if (l->reward_owed > FIT_OWED_MAX) l->reward_owed = FIT_OWED_MAX;
+  atomic_store(&l->wants_verdicts, !pmp_learn_reward_ready(l, NULL, 0));
   return PMP_OK;
 }
 

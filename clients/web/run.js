@@ -11,7 +11,7 @@ const FAVOURITES = ['actor.eval_return', 'actor.return', 'eval.return', 'learner
 
 const TILES = [
   ['learner steps', (n) => short(n['learner.steps'])],
-  ['steps a second', (n) => short(n['learner.steps_per_s'])],
+  ['steps a second', (n) => short(Number((n['learner.steps_per_s'] ?? 0).toPrecision(3)))],
   ['reference version', (n) => short(n['weights.version'])],
   ['environment steps', (n) => (n['env.steps'] ? short(n['env.steps']) : null)],
   ['mean return', (n) => (n['return.mean'] === undefined ? null : short(n['return.mean']))],
@@ -256,7 +256,7 @@ export class RunView {
     const { line, grid, text } = this.colours();
     const axis = () => ({
       type: 'linear', grid: { color: grid, drawTicks: false }, border: { display: false },
-      ticks: { color: text, maxTicksLimit: 6, padding: 6, maxRotation: 0, callback: (v) => short(v) },
+      ticks: { color: text, maxTicksLimit: 6, includeBounds: false, padding: 6, maxRotation: 0, callback: (v) => short(v) },
     });
     return new Chart(canvas, {
       type: 'line',
@@ -266,7 +266,7 @@ export class RunView {
         interaction: { mode: 'nearest', axis: 'x', intersect: false },
         plugins: { legend: { display: false }, tooltip: { displayColors: false, callbacks: {
           title: (items) => short(items[0].parsed.x), label: (i) => short(i.parsed.y) } } },
-        scales: { x: axis(), y: axis() },
+        scales: { x: { ...axis(), bounds: 'data' }, y: axis() },
       },
     });
   }

@@ -2,6 +2,7 @@
 
 Tests start by `enter_venv(__file__)`: it makes an environment with what requirements.txt pins, beside the build, and goes on
 in it. Without network or without a browser they are skipped (exit status 77), and say so."""
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -74,6 +75,10 @@ def eventually(what, seconds=30):
         time.sleep(0.05)
 
 
+def _die_with_the_test():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 class Daemon:
     """A pmpod of three-dimensional outcomes that people judge, in a folder of its own."""
 
@@ -91,7 +96,7 @@ class Daemon:
             arguments += ["-s", s]
         (self.dir / "endpoints.json").unlink(missing_ok=True)
         self.log = open(self.root / "log", "ab")
-        self.process = subprocess.Popen(arguments, stderr=self.log)
+        self.process = subprocess.Popen(arguments, stderr=self.log, stdout=self.log, preexec_fn=_die_with_the_test)
         ok = eventually(lambda: (self.dir / "endpoints.json").exists() or self.process.poll() is not None)
         if not ok or self.process.poll() is not None:
             raise AssertionError("pmpod did not start: " + (self.root / "log").read_text()[-2000:])
