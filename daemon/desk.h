@@ -47,6 +47,9 @@ void pmp_desk_close(struct pmp_server *s);
 void pmp_desk_tick(struct pmp_server *s, int64_t now_ns); /* ends leases */
 /* The items of a chunk that was committed. Out of memory is fatal. */
 void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint64_t id);
+/* Is there room for so many items more? What was skipped and has no label makes room: one person
+ * who skips must not stop a run that has no other. */
+bool pmp_desk_room(struct pmp_server *s, uint32_t items);
 /* Trajectories train without a verdict, and clips of the policy of now are worth more than older
  * ones: beyond limits.open_items the oldest that nobody has are forgotten. */
 void pmp_desk_trim(struct pmp_server *s);

@@ -25,6 +25,15 @@ void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint
   pmp_desk_trim(s);
 }
 
+bool pmp_desk_room(struct pmp_server *s, uint32_t items) {
+  struct pmp_items_stats st;
+  for (;;) {
+    pmp_items_stats(s->people.items, &st);
+    if (st.open + s->people.pending + items <= s->config.limits.open_items) return true;
+    if (!pmp_items_drop_skipped(s->people.items)) return false;
+  }
+}
+
 void pmp_desk_trim(struct pmp_server *s) {
   struct pmp_items_stats st;
   if (!s->people.items || s->spec.shape != PMP_SHAPE_TRAJECTORIES) return;

@@ -140,11 +140,11 @@ static json_t *session_json(struct pmp_http_request *r, const struct pmp_hello_r
       &s->sessions, (struct pmp_bytes){h->session, PMP_SESSION_BYTES}, pmp_clock_mono(&s->clock));
   char id[PMP_HTTP_SESSION_TEXT];
   sodium_bin2hex(id, sizeof id, h->session, PMP_SESSION_BYTES);
-  return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s}, s:o, s:I}", "session", id, "role",
+  return json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:b}, s:o, s:I}", "session", id, "role",
                    pmp_json_role_name(r->request.u.hello.role), "name", p ? p->name : "", "run",
                    "id", h->run_id, "name", s->config.run.name, "task", s->spec.task, "judge",
-                   judge[s->config.label.judge], "spec", pmp_json_spec(&h->spec), "ref_version",
-                   (json_int_t)h->ref_version);
+                   judge[s->config.label.judge], "people", pmp_config_people(&s->config), "spec",
+                   pmp_json_spec(&h->spec), "ref_version", (json_int_t)h->ref_version);
 }
 
 /* ---- items and verdicts ---- */
@@ -175,8 +175,9 @@ static void serve_verdicts(struct pmp_http_request *r) {
   pmp_http_dispatch(r);
 }
 
-/* How many verdicts the learner waits for before it steps, as far as one item is one row. */
-static uint64_t verdicts_wanted(struct pmp_server *s, const struct pmp_learn_status *ls) {
+/* Rows that people must judge before the learner steps: *needed of them in all (0: it has begun). */
+static uint64_t rows_wanted(struct pmp_server *s, const struct pmp_learn_status *ls,
+                            uint64_t *needed) {
   struct pmp_limiter_state lim;
   pmp_limiter_get(&s->limiter, &lim);
   const struct pmp_config *c = &s->config;
@@ -185,29 +186,36 @@ static uint64_t verdicts_wanted(struct pmp_server *s, const struct pmp_learn_sta
   const uint64_t have = ls->replay.trainable;
   const double lack = (double)c->learner.batch - lim.d, each = c->learner.samples_per_verdict;
   uint64_t wanted = have < need ? need - have : 0;
+  *needed = have < need ? need : 0;
   if (lack > 0 && each > 0 && ceil(lack / each) > (double)wanted)
     wanted = (uint64_t)ceil(lack / each);
   return wanted;
 }
 
-/* What a labeler should know of the learner. */
-static json_t *learner_json(struct pmp_server *s) {
+/* What a labeler should know of the learner; rows: of an item. */
+static json_t *learner_json(struct pmp_server *s, uint32_t rows) {
   static const char *const name[] = {"loading", "running",  "waiting",
                                      "paused",  "finished", "failed"};
   struct pmp_learn_status ls;
   pmp_learn_status(s->learn, &ls);
-  const bool waits = ls.state == PMP_LEARN_WAITING && s->config.label.judge == PMP_JUDGE_PEOPLE;
-  return json_pack("{s:s, s:I, s:I, s:I, s:I}", "state", name[ls.state], "steps",
-                   (json_int_t)ls.steps, "version", (json_int_t)ls.version, "trainable",
-                   (json_int_t)ls.replay.trainable, "verdicts_wanted",
-                   (json_int_t)(waits ? verdicts_wanted(s, &ls) : 0));
+  const uint64_t each = rows > 0 ? rows : 1;
+  uint64_t wanted = ls.verdicts_wanted, needed = wanted > 0 ? s->config.reward.min_verdicts : 0;
+  if (ls.state == PMP_LEARN_WAITING && s->config.label.judge == PMP_JUDGE_PEOPLE) {
+    wanted = (rows_wanted(s, &ls, &needed) + each - 1) / each;
+    needed = (needed + each - 1) / each;
+  }
+  return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "state", name[ls.state], "reason",
+                   ls.reason, "steps", (json_int_t)ls.steps, "version", (json_int_t)ls.version,
+                   "trainable", (json_int_t)ls.replay.trainable, "verdicts_wanted",
+                   (json_int_t)wanted, "verdicts_needed", (json_int_t)needed);
 }
 
 static json_t *lease_json(struct pmp_http_request *r, const struct pmp_lease_reply *lease) {
   for (uint32_t i = 0; i < lease->items; i++)
     pmp_http_media_keep(r->http, r->session, &lease->item[i]);
   json_t *j = pmp_json_lease(lease);
-  if (j) json_object_set_new(j, "learner", learner_json(r->http->server));
+  const uint32_t rows = lease->items > 0 ? lease->item[0].item.rows : 0;
+  if (j) json_object_set_new(j, "learner", learner_json(r->http->server, rows));
   return j;
 }
 
@@ -218,7 +226,8 @@ static json_t *verdicts_json(struct pmp_http_request *r, const struct pmp_verdic
     if (v->result[i].code == PMP_OK) pmp_http_media_forget(r->http, r->session, &item);
   }
   json_t *j = pmp_json_verdicts(v);
-  if (j) json_object_set_new(j, "learner", learner_json(r->http->server));
+  const uint32_t rows = v->count > 0 ? r->request.u.verdicts.verdict[0].rows : 0;
+  if (j) json_object_set_new(j, "learner", learner_json(r->http->server, rows));
   return j;
 }
 

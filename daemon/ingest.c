@@ -287,21 +287,14 @@ void pmp_serve_append(struct pmp_server *s, struct pmp_call *call, struct pmp_se
   /* Clips of a run that learns already make room for themselves (pmp_desk_trim). */
   const bool trimmed =
       s->spec.shape == PMP_SHAPE_TRAJECTORIES && !pmp_learn_wants_verdicts(s->learn);
-  if (job->items > 0 && trimmed) {
-    s->people.pending += job->items;
-  } else if (job->items > 0) {
-    struct pmp_items_stats st;
-    pmp_items_stats(s->people.items, &st);
-    if (st.open + s->people.pending + job->items > s->config.limits.open_items) {
-      s->count.open_items_busy++;
-      pmp_ingest_job_free(s, job);
-      pmp_refuse(s, call, PMP_EBUSY, 1000,
-                 "%" PRIu64 " items wait for people already (limits.open_items)",
-                 st.open + s->people.pending);
-      return;
-    }
-    s->people.pending += job->items;
+  if (job->items > 0 && !trimmed && !pmp_desk_room(s, job->items)) {
+    s->count.open_items_busy++;
+    pmp_ingest_job_free(s, job);
+    pmp_refuse(s, call, PMP_EBUSY, 250, "%" PRIu64 " items wait for people (limits.open_items)",
+               s->config.limits.open_items);
+    return;
   }
+  s->people.pending += job->items;
   session->appending = true;
   s->appends_now++;
   struct pmp_held h = {

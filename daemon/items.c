@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RANDOM_TRIES 48 /* before the random order takes the next that fits */
+#define SKIPPED_LOOK 20000 /* items, at most, on the search for one that was skipped */
+#define RANDOM_TRIES 48    /* before the random order takes the next that fits */
 
 bool pmp_items_order_named(const char *name, enum pmp_items_order *order) {
   static const char *const names[] = {"oldest", "random", "least_labelled", "most_uncertain"};
@@ -198,17 +199,35 @@ void pmp_items_drop_chunk(struct pmp_items *x, uint64_t chunk) {
   }
 }
 
-bool pmp_items_drop_oldest(struct pmp_items *x) {
+/* The oldest that nobody has labelled or leased, of those that somebody has seen (skipped, that is)
+ * or of all; 0: none among the first `look`. */
+static uint32_t oldest_idle(const struct pmp_items *x, bool skipped, uint64_t look) {
+  static const struct mask nothing = {{0}};
   uint32_t n = pmp_items_tree_after(x, 0, 0);
-  while (n != 0 && (x->item[n].labels > 0 || x->item[n].leases > 0)) {
-    const struct pmp_item_ref ref = x->item[n].ref;
+  for (; n != 0 && look > 0; look--) {
+    const struct item *item = &x->item[n];
+    const bool seen = item->other > 0 || memcmp(&item->own, &nothing, sizeof nothing) != 0;
+    if (item->labels == 0 && item->leases == 0 && (seen || !skipped)) return n;
+    const struct pmp_item_ref ref = item->ref;
     n = ref.row == UINT32_MAX ? pmp_items_tree_after(x, ref.chunk + 1, 0)
                               : pmp_items_tree_after(x, ref.chunk, ref.row + 1);
   }
+  return 0;
+}
+
+static bool drop(struct pmp_items *x, uint32_t n) {
   if (n == 0) return false;
   forget(x, n);
   x->stats.dropped++;
   return true;
+}
+
+bool pmp_items_drop_oldest(struct pmp_items *x) {
+  return drop(x, oldest_idle(x, false, UINT64_MAX));
+}
+
+bool pmp_items_drop_skipped(struct pmp_items *x) {
+  return drop(x, oldest_idle(x, true, SKIPPED_LOOK));
 }
 
 void pmp_items_score(struct pmp_items *x, struct pmp_item_ref ref, float score) {

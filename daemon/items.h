@@ -71,6 +71,8 @@ PMP_MUST_CHECK enum pmp_err pmp_items_judged(struct pmp_items *items, struct pmp
 void pmp_items_drop_chunk(struct pmp_items *items, uint64_t chunk);
 /* Forgets the oldest item without a label and without a lease; false: there is none. */
 bool pmp_items_drop_oldest(struct pmp_items *items);
+/* The same of those that somebody has skipped; looks at some 20,000 items at most. */
+bool pmp_items_drop_skipped(struct pmp_items *items);
 /* Another score; nothing happens when it is not open. */
 void pmp_items_score(struct pmp_items *items, struct pmp_item_ref ref, float score);
 

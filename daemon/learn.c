@@ -133,6 +133,7 @@ void pmp_learn_refresh_status(struct pmp_learn *l, bool now) {
   pmp_trainer_times(l->trainer, &s->times);
   pmp_replay_stats(pmp_trainer_replay(l->trainer), &s->replay);
   pmp_trainer_live_get(l->trainer, &s->live);
+  s->verdicts_wanted = pmp_learn_reward_wanted(l);
   const struct pmp_compute *compute = pmp_trainer_compute(l->trainer);
   s->gemm_ns = compute->busy_ns;
   s->gemm_flops = compute->flops;

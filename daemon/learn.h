@@ -99,6 +99,7 @@ struct pmp_learn_status {
   uint64_t steps, version, commit, env_steps, checkpoint_step;
   double entry_s;                        /* seconds spent applying entries */
   double accepted, rejected, unlabelled; /* outcomes judged in steps, ever in this process */
+  uint64_t verdicts_wanted;              /* clips to be judged before a reward is fitted */
   uint64_t skipped_rejected, skipped_steps, checkpoints, checkpoint_failures;
   struct pmp_replay_stats replay;
   struct pmp_trainer_live live;

@@ -76,6 +76,16 @@ void pmp_learn_reward_fit(struct pmp_learn *l) {
                   pmp_err_name(err), msg.text);
 }
 
+uint64_t pmp_learn_reward_wanted(const struct pmp_learn *l) {
+  if (!l->reward || pmp_learn_reward_ready(l, NULL, 0)) return 0;
+  const uint64_t want = l->config.config->reward.min_verdicts;
+  struct pmp_reward_stats r;
+  pmp_reward_stats(l->reward, &r);
+  const uint64_t kinds = (r.accepted == 0 ? 1u : 0u) + (r.rejected == 0 ? 1u : 0u);
+  const uint64_t lack = r.clips < want ? want - r.clips : 0;
+  return lack > kinds ? lack : kinds;
+}
+
 bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size) {
   const uint64_t want = l->config.config->reward.min_verdicts;
   struct pmp_reward_stats r;

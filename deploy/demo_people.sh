@@ -73,7 +73,7 @@ start_actor() {
   local film=()
   [ -z "$scripted" ] || film=(--clip-blind)
   case $what in
-    cheetah) kind=(control --clips 50 --clip-every 150 --noise-correlation 0.5 "${film[@]}") ;;
+    cheetah) kind=(control --clips 50 --clip-every 400 --noise-correlation 0.5 "${film[@]}") ;;
     clips) kind=(control --clips 50 --noise-correlation 0.9 "${film[@]}") ;;
   esac
   background "$dir/actor.log" "$bin/pmpo-actor" "${kind[@]}" --connect "$url" --name actor-1

@@ -199,6 +199,37 @@ static void leases_end_with_time(void **state) {
 }
 
 /* Everybody judges what is leased to them until nothing is left; nobody sees an item twice. */
+/* One person who skips does not stop a run that has no other: what was skipped makes room. */
+static void skipped_items_make_room(void **state) {
+  (void)state;
+  struct small_run s;
+  desk_init(&s);
+  test_pmpod_set(&s.d, "limits.open_items=8");
+  small_run_start(&s);
+  struct test_rpc ann;
+  person(&s, &ann, "ann");
+  struct test_outcomes o;
+  test_outcomes_draw(&o, 3, 4);
+  const struct pmp_chunk more = test_outcomes_chunk(&o, false, false);
+  append_rows(&s, 1, 8);
+  assert_int_equal(test_rpc_append(&s.actor, 2, &more, NULL, 0), PMP_EBUSY);
+  const struct pmp_lease_reply *r = lease(&ann, 4, "oldest");
+  struct pmp_item_ref item[4];
+  assert_int_equal(r->items, 4);
+  for (uint32_t i = 0; i < 4; i++) item[i] = r->item[i].item;
+  assert_int_equal(judge(&ann, "s0", item[0], PMP_SKIP), PMP_OK);
+  assert_int_equal(judge(&ann, "s1", item[1], PMP_SKIP), PMP_OK);
+  assert_int_equal(judge(&ann, "s2", item[2], PMP_ACCEPT), PMP_OK); /* closed: room for one */
+  assert_int_equal(test_rpc_append(&s.actor, 2, &more, NULL, 0), PMP_EBUSY);
+  assert_int_equal(judge(&ann, "s3", item[3], PMP_SKIP), PMP_OK);
+  assert_int_equal(test_rpc_append_wait(&s.actor, 2, &more, NULL, 0, 5000), PMP_OK);
+  assert_int_equal(test_rpc_status(&s.observer), PMP_OK);
+  assert_int_equal((int)test_rpc_number(&s.observer, "desk.open"), 8);
+  assert_int_equal(lease(&ann, 64, "")->items, 8); /* none of the skipped */
+  test_rpc_close(&ann);
+  small_run_fini(&s);
+}
+
 static void label_all(struct test_rpc *r, const char *name, int people_seen[64], int *count,
                       int at_most) {
   for (int i = 0; i < at_most; i++) {
@@ -368,6 +399,7 @@ int main(void) {
       cmocka_unit_test(what_a_person_is_shown),
       cmocka_unit_test(leases_are_held_given_back_and_lost),
       cmocka_unit_test(leases_end_with_time),
+      cmocka_unit_test(skipped_items_make_room),
       cmocka_unit_test(killed_in_the_middle),
       cmocka_unit_test(what_was_said_is_listed),
       cmocka_unit_test(quotas_and_other_runs),
