@@ -93,9 +93,9 @@ PMP_MUST_CHECK enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l,
 /* Does what is owed of the fit; a little before each step. */
 void pmp_learn_reward_fit(struct pmp_learn *l);
 /* Enough verdicts of both kinds for the learner to go on? text: what is missing. */
+bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size);
 /* How many more clips must be judged before that; 0: it is ready, or there is no such reward. */
 uint64_t pmp_learn_reward_wanted(const struct pmp_learn *l);
-bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size);
 
 /* learn_save.c */
 PMP_MUST_CHECK enum pmp_err pmp_learn_load(struct pmp_learn *l, struct pmp_errmsg *msg);

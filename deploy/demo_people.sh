@@ -70,11 +70,11 @@ watch_signals
 
 start_actor() {
   local kind=(bandit --unjudged --report-every 8)
-  local film=()
-  [ -z "$scripted" ] || film=(--clip-blind)
+  local film=(--clips 100) # a second, for eyes
+  [ -z "$scripted" ] || film=(--clips 50 --clip-blind)
   case $what in
-    cheetah) kind=(control --clips 50 --clip-every 400 --noise-correlation 0.5 "${film[@]}") ;;
-    clips) kind=(control --clips 50 --noise-correlation 0.9 "${film[@]}") ;;
+    cheetah) kind=(control "${film[@]}" --clip-every 400 --noise-correlation 0.5) ;;
+    clips) kind=(control "${film[@]}" --noise-correlation 0.9) ;;
   esac
   background "$dir/actor.log" "$bin/pmpo-actor" "${kind[@]}" --connect "$url" --name actor-1
   actor=$!

@@ -30,6 +30,7 @@ enum reader_sql {
   SQL_VERDICTS,
   SQL_VERDICTS_OF,
   SQL_GIVEN,
+  SQL_GOLD,
   SQL_COUNT
 };
 

@@ -65,6 +65,28 @@ enum pmp_err pmp_reader_given(struct pmp_reader *r,
   return err;
 }
 
+enum pmp_err pmp_reader_gold(struct pmp_reader *r, uint64_t after, uint32_t max,
+                             enum pmp_err (*fn)(void *ctx, const struct pmp_reader_gold *g),
+                             void *ctx, struct pmp_errmsg *msg) {
+  sqlite3_stmt *row = r->stmt[SQL_GOLD];
+  enum pmp_err err = PMP_OK;
+  int rc = pmp_db_bind(row, "Uu", after, max);
+  while (err == PMP_OK && rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
+    const struct pmp_reader_gold g = {.id = pmp_db_u64(row, 0),
+                                      .chunk = pmp_db_u64(row, 1),
+                                      .row = pmp_db_u32(row, 2),
+                                      .rows = pmp_db_u32(row, 3),
+                                      .judgement = sqlite3_column_int(row, 4),
+                                      .who = text_of(row, 5),
+                                      .wall_ns = sqlite3_column_int64(row, 6)};
+    err = fn(ctx, &g);
+    rc = SQLITE_OK;
+  }
+  pmp_db_done(row);
+  if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_reader_fail(r, rc, "read the gold", msg);
+  return err;
+}
+
 enum pmp_err pmp_reader_chunk(struct pmp_reader *r, uint64_t chunk, struct pmp_entry *e,
                               struct pmp_errmsg *msg) {
   sqlite3_stmt *row = r->stmt[SQL_CHUNK];

@@ -39,6 +39,7 @@ static enum pmp_err drop(struct pmp_writer *w, uint64_t chunk, uint32_t rows, ui
   w->totals.rows_deleted += rows;
   w->totals.chunks_deleted++;
   w->totals.deleted_to = chunk;
+  if (w->totals.deleted < w->config->deleted_max) w->deleted[w->totals.deleted++] = chunk;
   return PMP_OK;
 }
 
@@ -105,7 +106,7 @@ void pmp_retain_reason(const struct pmp_writer *w, char *out, size_t size) {
       [PMP_STORE_BLOCKER_WINDOW] = "the learner still needs what is left",
       [PMP_STORE_BLOCKER_CHECKPOINT] = "a kept checkpoint still needs what is left",
       [PMP_STORE_BLOCKER_VERDICTS] =
-          "what is left carries people's verdicts, which are never deleted"};
+          "what is left carries people's verdicts or is gold, which is never deleted"};
   const struct pmp_store_config *c = w->config;
   snprintf(out, size,
            "the store is over its capacity (%" PRIu64 " rows of %" PRIu64 ", %" PRIu64

@@ -90,8 +90,16 @@ static const char step_chain[] =
     "CREATE TRIGGER event_is_kept BEFORE DELETE ON event"
     " BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;";
 
+/* Items whose truth is known. Their chunks stay, so that they can be shown; `judgement` is that of a
+ * verdict. */
+static const char step_gold[] =
+    "CREATE TABLE gold("
+    "  chunk INTEGER NOT NULL REFERENCES chunk(id), row INTEGER NOT NULL, rows INTEGER NOT NULL,"
+    "  judgement INTEGER NOT NULL CHECK(judgement BETWEEN 1 AND 2), who TEXT NOT NULL,"
+    "  wall_ns INTEGER NOT NULL, PRIMARY KEY(chunk, row, rows)) STRICT;";
+
 static const char *const steps[PMP_SCHEMA_VERSION] = {step_samples, step_verdicts, step_history,
-                                                      step_chain};
+                                                      step_chain, step_gold};
 
 enum pmp_err pmp_schema_identify(sqlite3 *db, const char *path, int64_t *version,
                                  struct pmp_errmsg *msg) {

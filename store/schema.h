@@ -8,7 +8,7 @@
 
 #include "store/db.h"
 
-#define PMP_SCHEMA_VERSION 4
+#define PMP_SCHEMA_VERSION 5
 #define PMP_SCHEMA_PAGE_BYTES 16384
 
 /* PMP_OK for an empty file and for ours of a version that this build knows; PMP_ECORRUPT for

@@ -36,8 +36,9 @@ const char *const pmp_sql_text[PMP_SQL_COUNT] = {
     [PMP_SQL_CHUNK_JUDGED] =
         "UPDATE chunk SET verdicts = verdicts + 1, covered = covered + ?2, span = max(span, ?3)"
         " WHERE id = ?1",
-    [PMP_SQL_CHUNK_OLDEST] = "SELECT id, rows, labelled, stored, verdicts FROM chunk"
-                             " WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1",
+    [PMP_SQL_CHUNK_OLDEST] = "SELECT id, rows, labelled, stored,"
+                             " verdicts + EXISTS(SELECT 1 FROM gold WHERE gold.chunk = chunk.id)"
+                             " FROM chunk WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1",
     [PMP_SQL_CHUNK_DROP] = "DELETE FROM chunk WHERE id = ?1",
     [PMP_SQL_DATA_ADD] = "INSERT INTO chunk_data(id, data) VALUES(?1, ?2)",
     [PMP_SQL_DATA_GET] = "SELECT " PMP_CHUNK_ROW_COLUMNS " FROM chunk c"
@@ -74,6 +75,16 @@ const char *const pmp_sql_text[PMP_SQL_COUNT] = {
     [PMP_SQL_VERDICT_TALLY] = "SELECT row, rows, judgement, confidence FROM verdict"
                               " WHERE chunk = ?1 AND row > ?2 - ?4 AND row < ?3 AND row + rows > ?2"
                               " AND state = 1 ORDER BY row, rows, id",
+
+    [PMP_SQL_GOLD_OVER] = "SELECT 1 FROM gold WHERE chunk = ?1 AND row < ?2 + ?3"
+                          " AND row + rows > ?2 LIMIT 1",
+    [PMP_SQL_GOLD_GET] = "SELECT judgement FROM gold WHERE chunk = ?1 AND row = ?2 AND rows = ?3",
+    [PMP_SQL_GOLD_SET] =
+        "INSERT INTO gold(chunk, row, rows, judgement, who, wall_ns) VALUES(?1, ?2, ?3, ?4, ?5, ?6)"
+        " ON CONFLICT(chunk, row, rows) DO UPDATE SET judgement = excluded.judgement,"
+        " who = excluded.who, wall_ns = excluded.wall_ns",
+    [PMP_SQL_GOLD_DROP] = "DELETE FROM gold WHERE chunk = ?1 AND row = ?2 AND rows = ?3",
+    [PMP_SQL_GOLD_DETAIL] = "SELECT json_object('item', ?1, 'judgement', ?2, 'before', ?3)",
 
     [PMP_SQL_SETTING_ADD] = "INSERT INTO setting(id, key, value, old_value, who, wall_ns)"
                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",

@@ -40,6 +40,8 @@ struct pmp_store {
   bool log_full;               /* the last copy found the disk full */
   pthread_mutex_t guard;       /* of `shown` */
   struct pmp_store_stats shown;
+  uint64_t *deleted; /* [config.deleted_max], owned; with `deleteds`, guarded like `shown` */
+  uint32_t deleteds;
   struct pmp_store_stats now; /* the store's thread */
 };
 
@@ -62,7 +64,22 @@ static void show(struct pmp_store *s) {
   n->deleted_rows = t->rows_deleted;
   pthread_mutex_lock(&s->guard);
   s->shown = *n;
+  for (uint32_t i = 0; i < t->deleted && s->deleteds < s->config.deleted_max; i++)
+    s->deleted[s->deleteds++] = s->writer.deleted[i];
   pthread_mutex_unlock(&s->guard);
+  s->writer.totals.deleted = 0;
+}
+
+uint32_t pmp_store_deleted(struct pmp_store *s, uint64_t *out, uint32_t max) {
+  pthread_mutex_lock(&s->guard);
+  const uint32_t count = s->deleteds < max ? s->deleteds : max;
+  if (count > 0) {
+    memcpy(out, s->deleted, count * sizeof *out);
+    s->deleteds -= count;
+    memmove(s->deleted, s->deleted + count, s->deleteds * sizeof *out);
+  }
+  pthread_mutex_unlock(&s->guard);
+  return count;
 }
 
 void pmp_store_stats(struct pmp_store *s, struct pmp_store_stats *out) {

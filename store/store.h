@@ -39,6 +39,7 @@ struct pmp_store_config {
    * a stream of chunks does not pay, most are not tried. */
   int compress_level;
   uint64_t capacity_rows, capacity_bytes; /* retention; 0: no limit */
+  uint32_t deleted_max; /* ids of deleted chunks that are kept for pmp_store_deleted; 0: none */
   size_t log_bytes_max; /* the log is copied into the database when it is this large; 0: 64 MiB */
   struct pmp_clock clock;
   const struct pmp_log *log; /* nullable, borrowed */
@@ -54,6 +55,7 @@ enum pmp_store_kind {
   PMP_OP_EVENT,
   PMP_OP_VERSION,    /* reserve reference versions */
   PMP_OP_CHECKPOINT, /* a checkpoint was written or dropped; moves the retention floor */
+  PMP_OP_GOLD,       /* an item's truth; also writes an event "gold" */
   PMP_OP_BARRIER     /* nothing but its turn: done when everything before it is on disk */
 };
 
@@ -122,10 +124,11 @@ struct pmp_store_verdict { /* in */
   uint32_t labels_now; /* active accepts and rejects on exactly this item */
   bool duplicate; /* this request with this content was kept before: commit, replaced, surplus and
                      first are those of then */
+  bool gold;      /* the item's truth is known, so that the verdict measures and does not train */
   bool
       replaced; /* this person's earlier, different verdict on exactly this item counts no longer */
-  bool surplus; /* kept, does not count: this person had said exactly this of this item, or the item
-                   has what it wants, and no lease */
+  bool surplus; /* kept, does not count: this person had said exactly this of this item, the item
+                   has what it wants, and no lease, or its truth is known */
   /* [labels], malloc'd, caller frees: rows whose label or weight changed */
   struct pmp_store_label *label;
   uint32_t labels;
@@ -134,6 +137,21 @@ struct pmp_store_verdict { /* in */
   bool first; /* the item's first verdict */
   /* [judges], malloc'd, caller frees: who has a verdict, skips included, on exactly this item; only
    * when labels_now fell, so that the item can be offered again without asking anybody twice. */
+  char (*judge)[PMP_STORE_NAME_MAX];
+  uint32_t judges;
+};
+
+/* The truth of an item: verdicts on its rows are surplus from now on, but for a change of one that
+ * counts already. Its chunk is never deleted. */
+struct pmp_store_gold { /* in */
+  uint64_t chunk;
+  uint32_t row, rows;
+  int judgement;   /* 1 accept, 2 reject, 0: not known any more */
+  const char *who; /* borrowed */
+  /* out */
+  int before;          /* the judgement that it had, 0: none */
+  uint32_t labels_now; /* active accepts and rejects on exactly this item */
+  /* [judges], malloc'd, caller frees: who has a verdict on exactly this item */
   char (*judge)[PMP_STORE_NAME_MAX];
   uint32_t judges;
 };
@@ -187,6 +205,7 @@ struct pmp_store_op {
     struct pmp_store_hello hello;
     struct pmp_store_append append;
     struct pmp_store_verdict verdict;
+    struct pmp_store_gold gold;
     struct pmp_store_setting setting;
     struct pmp_store_metrics metrics;
     struct pmp_store_event event;
@@ -201,7 +220,7 @@ enum pmp_store_blocker {
   PMP_STORE_BLOCKER_WINDOW, /* the running learner's ring; also before the first PMP_OP_CHECKPOINT
                              */
   PMP_STORE_BLOCKER_CHECKPOINT, /* a kept checkpoint: write a new one and drop the oldest */
-  PMP_STORE_BLOCKER_VERDICTS    /* everything left was judged by people */
+  PMP_STORE_BLOCKER_VERDICTS    /* everything left was judged by people, or is gold */
 };
 
 enum pmp_store_health {
@@ -243,6 +262,10 @@ PMP_MUST_CHECK enum pmp_err pmp_store_submit(struct pmp_store *s, struct pmp_sto
 PMP_MUST_CHECK enum pmp_err pmp_store_run(struct pmp_store *s, struct pmp_store_op *op);
 /* Any thread; a consistent copy, never waits for the disk. */
 void pmp_store_stats(struct pmp_store *s, struct pmp_store_stats *out);
+/* Chunks that retention has deleted since the last call, in order, at most max into out; returns how
+ * many. Those beyond config.deleted_max that nobody took are not told. Any thread; never waits for
+ * the disk. */
+uint32_t pmp_store_deleted(struct pmp_store *s, uint64_t *out, uint32_t max);
 /* CPU nanoseconds that the store's thread has used. */
 int64_t pmp_store_cpu_ns(struct pmp_store *s);
 /* Runs what is queued, checkpoints the log, joins, frees. NULL is fine. Blocks. */
@@ -306,6 +329,18 @@ PMP_MUST_CHECK enum pmp_err
 pmp_reader_chunk_verdicts(struct pmp_reader *r, uint64_t chunk,
                           enum pmp_err (*fn)(void *ctx, const struct pmp_reader_verdict *v),
                           void *ctx, struct pmp_errmsg *msg);
+struct pmp_reader_gold {
+  uint64_t id, chunk; /* id: in order of their first naming */
+  uint32_t row, rows;
+  int judgement; /* 1 accept, 2 reject */
+  int64_t wall_ns;
+  const char *who; /* valid during the callback */
+};
+/* Items whose truth is known, with id > after in order, at most max. */
+PMP_MUST_CHECK enum pmp_err pmp_reader_gold(struct pmp_reader *r, uint64_t after, uint32_t max,
+                                            enum pmp_err (*fn)(void *ctx,
+                                                               const struct pmp_reader_gold *g),
+                                            void *ctx, struct pmp_errmsg *msg);
 /* How many verdicts each principal ever gave, withdrawals not counted. */
 PMP_MUST_CHECK enum pmp_err pmp_reader_given(struct pmp_reader *r,
                                              enum pmp_err (*fn)(void *ctx, const char *who,

@@ -130,12 +130,13 @@ static bool is_label(int judgement) {
 }
 
 /* Does it count, and what becomes of what this person said before? An item that others have
- * labelled enough takes no more, except from who held a lease on it or is among the labels already.
- */
+ * labelled enough takes no more, except from who held a lease on it or is among the labels already;
+ * one whose truth is known takes none, except from the latter. */
 static void settle_state(struct pmp_store_verdict *v, struct judged *j) {
   const bool active = j->mine != 0 && j->mine_state == PMP_VERDICT_ACTIVE;
-  const bool closed = v->wanted > 0 && is_label(v->judgement) && j->others >= v->wanted &&
-                      !v->leased && !(active && is_label(j->mine_judgement));
+  const bool enough = v->wanted > 0 && j->others >= v->wanted && !v->leased;
+  const bool closed = is_label(v->judgement) && (enough || v->gold) &&
+                      !(active && is_label(j->mine_judgement));
   j->kept = j->mine != 0 && v->judgement == j->mine_judgement &&
             confidence_of(v) == j->mine_confidence && (active || closed);
   v->surplus = closed || j->kept;
@@ -146,23 +147,24 @@ static void settle_state(struct pmp_store_verdict *v, struct judged *j) {
   v->labels_now = j->others + mine_now;
 }
 
-static enum pmp_err find_judges(struct pmp_writer *w, struct pmp_store_verdict *v,
-                                struct pmp_errmsg *msg) {
+enum pmp_err pmp_writer_judges(struct pmp_writer *w, uint64_t chunk, uint32_t row, uint32_t rows,
+                               char (**judge)[PMP_STORE_NAME_MAX], uint32_t *judges,
+                               struct pmp_errmsg *msg) {
   sqlite3_stmt *all = w->stmt[PMP_SQL_VERDICT_JUDGES];
   uint32_t room = 0;
-  int rc = pmp_db_bind(all, "Uuu", v->chunk, v->row, v->rows);
+  int rc = pmp_db_bind(all, "Uuu", chunk, row, rows);
   enum pmp_err err = PMP_OK;
   while (rc == SQLITE_OK && (rc = sqlite3_step(all)) == SQLITE_ROW) {
-    if (v->judges == room) {
+    if (*judges == room) {
       room = room == 0 ? 8 : 2 * room;
-      void *grown = realloc(v->judge, room * sizeof *v->judge);
+      void *grown = realloc(*judge, room * sizeof **judge);
       if (grown == NULL) {
         err = pmp_writer_fail(w, SQLITE_NOMEM, "list who judged", msg);
         break;
       }
-      v->judge = grown;
+      *judge = grown;
     }
-    pmp_db_text(all, 0, v->judge[v->judges++], sizeof *v->judge);
+    pmp_db_text(all, 0, (*judge)[(*judges)++], sizeof **judge);
     rc = SQLITE_OK;
   }
   if (err == PMP_OK && rc != SQLITE_DONE) err = pmp_writer_fail(w, rc, "list who judged", msg);
@@ -292,7 +294,7 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
                             struct pmp_errmsg *msg) {
   struct judged j = {0};
   v->commit = 0;
-  v->duplicate = v->replaced = v->surplus = v->first = false;
+  v->duplicate = v->replaced = v->surplus = v->first = v->gold = false;
   v->label = NULL;
   v->data = NULL;
   v->judge = NULL;
@@ -300,6 +302,7 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
   v->bytes = 0;
   PMP_TRY(check_verdict(v, msg));
   PMP_TRY(check_repeated(w, v, msg));
+  PMP_TRY(pmp_writer_gold(w, v->chunk, v->row, v->rows, &v->gold, msg));
   if (v->duplicate) return count_labels(w, v, msg);
   if (v->only_known)
     return pmp_fail(msg, PMP_EFORBIDDEN, "%s has given as many verdicts as desk.quota allows",
@@ -325,7 +328,8 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
   v->commit = w->totals.last_commit + 1;
   err = insert_verdict(w, v, &j, msg);
   if (err == PMP_OK) err = settle(w, v, span, before, after, msg);
-  if (err == PMP_OK && fell) err = find_judges(w, v, msg);
+  if (err == PMP_OK && fell)
+    err = pmp_writer_judges(w, v->chunk, v->row, v->rows, &v->judge, &v->judges, msg);
   if (err == PMP_OK) err = note_verdict(w, v, &j, msg);
   if (err == PMP_OK) w->totals.last_commit = v->commit;
 out:

@@ -188,7 +188,11 @@ enum pmp_err pmp_writer_open(struct pmp_writer *w, const struct pmp_store_config
   memset(w, 0, sizeof *w);
   w->config = config;
   pmp_codec_init(&w->codec, config->compress_level, config->compress_min_bytes);
-  enum pmp_err err = open_inside(w, msg);
+  enum pmp_err err = PMP_OK;
+  if (config->deleted_max > 0 &&
+      (w->deleted = calloc(config->deleted_max, sizeof *w->deleted)) == NULL)
+    err = pmp_fail(msg, PMP_ENOMEM, "out of memory");
+  if (err == PMP_OK) err = open_inside(w, msg);
   if (err != PMP_OK) pmp_writer_close(w);
   return err;
 }
@@ -204,6 +208,8 @@ void pmp_writer_close(struct pmp_writer *w) {
   free(w->tally);
   w->tally = NULL;
   w->tally_rows = 0;
+  free(w->deleted);
+  w->deleted = NULL;
 }
 
 /* ---- groups -------------------------------------------------------------------------- */
@@ -216,6 +222,8 @@ static enum pmp_err run_op(struct pmp_writer *w, struct pmp_store_op *op) {
     return pmp_op_append(w, &op->u.append, &op->msg);
   case PMP_OP_VERDICT:
     return pmp_op_verdict(w, &op->u.verdict, &op->msg);
+  case PMP_OP_GOLD:
+    return pmp_op_gold(w, &op->u.gold, &op->msg);
   case PMP_OP_SETTING:
     return pmp_op_setting(w, &op->u.setting, &op->msg);
   case PMP_OP_METRICS:
@@ -253,6 +261,10 @@ static void forget_results(struct pmp_store_op *op) {
     v->labels = 0;
     v->bytes = 0;
     v->commit = 0;
+  } else if (op->kind == PMP_OP_GOLD) {
+    free(op->u.gold.judge);
+    op->u.gold.judge = NULL;
+    op->u.gold.judges = 0;
   } else if (op->kind == PMP_OP_APPEND) {
     op->u.append.chunk = op->u.append.commit = 0;
     op->u.append.duplicate = false;

@@ -29,6 +29,7 @@ struct pmp_totals {
   uint64_t floor_window, floor_checkpoint; /* its two parts */
   uint64_t cursor; /* kept chunks up to here carry verdicts: retention looks beyond */
   enum pmp_store_blocker blocker;
+  uint32_t deleted; /* ids in the writer's list of deleted chunks */
 };
 
 struct pmp_writer {
@@ -44,6 +45,7 @@ struct pmp_writer {
                          log all the same. 0: none. Its operations keep their results */
   struct pmp_tally *tally; /* [tally_rows], owned: sums of verdicts before and after */
   uint32_t tally_rows;
+  uint64_t *deleted; /* [config.deleted_max], owned: chunks that were deleted and not told yet */
 };
 
 /* Internal operation: pmp_store_meta_default. */
@@ -111,6 +113,15 @@ PMP_MUST_CHECK enum pmp_err pmp_op_append(struct pmp_writer *w, struct pmp_store
                                           struct pmp_errmsg *msg);
 PMP_MUST_CHECK enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
                                            struct pmp_errmsg *msg);
+PMP_MUST_CHECK enum pmp_err pmp_op_gold(struct pmp_writer *w, struct pmp_store_gold *g,
+                                        struct pmp_errmsg *msg);
+/* Who has a verdict on exactly this item; *judge is malloc'd. A failure is one of SQLite. */
+PMP_MUST_CHECK enum pmp_err pmp_writer_judges(struct pmp_writer *w, uint64_t chunk, uint32_t row,
+                                              uint32_t rows, char (**judge)[PMP_STORE_NAME_MAX],
+                                              uint32_t *judges, struct pmp_errmsg *msg);
+/* Has the truth of any of these rows been told? */
+PMP_MUST_CHECK enum pmp_err pmp_writer_gold(struct pmp_writer *w, uint64_t chunk, uint32_t row,
+                                            uint32_t rows, bool *gold, struct pmp_errmsg *msg);
 PMP_MUST_CHECK enum pmp_err pmp_op_setting(struct pmp_writer *w, struct pmp_store_setting *s,
                                            struct pmp_errmsg *msg);
 PMP_MUST_CHECK enum pmp_err pmp_op_metrics(struct pmp_writer *w, const struct pmp_store_metrics *m,

@@ -43,6 +43,7 @@ function notice(title, text) {
   p.className = 'muted lead';
   p.textContent = text;
   box.append(h, p);
+  main.classList.remove('label-main');
   main.replaceChildren(box);
   return box;
 }
@@ -97,6 +98,7 @@ function askSignIn(error) {
       form.querySelector('button').disabled = false;
     }
   });
+  main.classList.remove('label-main');
   main.replaceChildren(box);
   (needsToken ? form.elements.token : form.elements.name).focus();
 }
@@ -134,10 +136,11 @@ async function show() {
   if (turn !== showing) return;
   document.getElementById('run-name').textContent = runOf().name;
   document.getElementById('sign-out').hidden = false;
-  if (which === 'label' && runOf().judge !== 'people') {
+  if (which === 'label' && !runOf().people) {
     notice('Nothing to label here', `This run is judged by ${runOf().judge === 'critic' ? 'its critic' : 'its actors'}, not by people. The Run view shows what it does.`);
     return;
   }
+  main.classList.toggle('label-main', which === 'label');
   current = new View(main, ui, said);
   current.open();
 }

@@ -1,5 +1,6 @@
 // An item as a person sees it. Everything that came from an actor goes in as text or as a blob, never as markup.
 import { call, ApiError } from './api.js';
+import { film } from './film.js';
 
 const ROWS_SHOWN = 50;
 
@@ -50,19 +51,6 @@ function picture(m, describe) {
   img.decoding = 'async';
   img.addEventListener('load', () => img.classList.toggle('small', img.naturalWidth < 200));
   return img;
-}
-
-function film(m, describe) {
-  const video = element('video');
-  const still = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  video.src = m.blob;
-  video.loop = true;
-  video.muted = true;
-  video.playsInline = true;
-  video.controls = true;
-  video.autoplay = !still;
-  video.setAttribute('aria-label', describe);
-  return video;
 }
 
 function medium(m, describe) {
@@ -116,10 +104,25 @@ function swatch(outcome, spec) {
   return [box, element('p', 'muted mono', `red ${rgb[0]}  green ${rgb[1]}  blue ${rgb[2]}`)];
 }
 
-// The nodes of an item.
+// What stands beside a picture or a film, for who cannot see it.
+function asNumbers(item) {
+  const box = element('details', 'as-numbers');
+  box.append(element('summary', '', 'As numbers'));
+  box.addEventListener('toggle', () => {
+    if (box.childElementCount > 1) return;
+    for (const c of item.condition) box.append(table('condition', rows(c)));
+    box.append(table('outcome', rows(item.outcome)));
+  });
+  return box;
+}
+
+// The nodes of an item, beginning with what is judged.
 export function render(item, how, spec) {
   const describe = `Item ${item.item} of ${item.actor || 'an actor'}`;
-  if (item.media.length) return item.media.map((m) => medium(m, describe));
+  if (item.media.length) {
+    const seen = item.media.map((m) => medium(m, describe));
+    return item.media.some((m) => m.text === undefined) && item.outcome.data.length ? [...seen, asNumbers(item)] : seen;
+  }
   const out = [];
   for (const c of item.condition) out.push(table('condition', rows({ ...c, shape: [1, c.data.length] })));
   if (how === 'color' && item.outcome.data.length >= 3) out.push(...swatch(item.outcome, spec));

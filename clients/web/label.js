@@ -5,6 +5,8 @@ import { render, fetchMedia, forget } from './items.js';
 
 const AHEAD = 6; // items that are here before they are shown
 const POLL_MS = 1500;
+const FOLLOW_MS = 2500; // how often the learner is asked after while nobody judges
+const TRAIL = 60; // verdicts that are drawn
 const UNDO_MAX = 20;
 const DONE_MAX = 1000;
 const SURE = ['', 'a guess', 'unsure', 'fairly sure', 'sure', 'certain'];
@@ -25,6 +27,7 @@ export class LabelView {
     this.quota = 0;
     this.how = 'numbers';
     this.learner = null;
+    this.version = null; // of the reference, as last heard
     this.alive = true;
     this.renewAt = 0;
   }
@@ -35,7 +38,9 @@ export class LabelView {
     this.card = this.root.querySelector('.stage-card');
     this.meta = this.root.querySelector('#meta');
     this.counts = this.root.querySelector('#counts');
-    this.banner = this.root.querySelector('#learner');
+    this.follow = this.root.querySelector('#follow');
+    this.trail = this.root.querySelector('#trail');
+    this.wings = this.root.querySelector('#wings');
     this.undoButton = this.root.querySelector('#undo');
     this.buttons = [...this.root.querySelectorAll('[data-say]')];
     for (const b of this.buttons) b.addEventListener('click', () => this.judge(b.dataset.say));
@@ -53,8 +58,18 @@ export class LabelView {
     this.alive = false;
     document.removeEventListener('keydown', this.onKey);
     this.queue?.stop();
-    for (const item of this.items) forget(item);
-    for (const p of this.past) forget(p.item);
+    for (const item of [...this.items, ...this.past.map((p) => p.item)]) this.drop(item);
+  }
+
+  // An item that is shown no more: its films' decoders go, what was fetched stays for an undo.
+  strike(item) {
+    for (const n of item.nodes || []) n.unload?.();
+    item.nodes = null;
+  }
+
+  drop(item) {
+    this.strike(item);
+    forget(item);
   }
 
   buildConfidence() {
@@ -89,12 +104,16 @@ export class LabelView {
     const said = { a: 'accept', r: 'reject', s: 'skip' }[k];
     if (said) this.judge(said);
     else if (k === 'u') this.undo();
+    else if (k === 'f') this.film()?.faster();
+    else if (k === ' ' && !event.target.closest('button, a, summary, input')) this.film()?.toggle();
     else if (k >= '1' && k <= '5' && k.length === 1) {
       this.setConfidence(Number(k));
       this.ui.say(`${k}, ${SURE[Number(k)]}`);
     } else return;
     event.preventDefault();
   }
+
+  film() { return this.shown?.nodes?.find((n) => n.toggle); }
 
   judge(judgement) {
     const item = this.items[0];
@@ -103,10 +122,12 @@ export class LabelView {
     const key = this.queue.add(item.item, judgement, this.confidence / 5);
     this.items.shift();
     this.past.push({ item, key, judgement });
-    if (this.past.length > UNDO_MAX) forget(this.past.shift().item);
+    this.strike(item);
+    if (this.past.length > UNDO_MAX) this.drop(this.past.shift().item);
     this.done.add(item.item);
     if (this.done.size > DONE_MAX) this.done.delete(this.done.values().next().value);
     this.mine++;
+    this.mark(judgement);
     this.flash(judgement);
     this.setConfidence(5);
     this.show();
@@ -119,6 +140,8 @@ export class LabelView {
     if (!last) return;
     if (!this.queue.takeBack(last.key)) this.queue.add(last.item.item, 'withdraw');
     this.mine = Math.max(0, this.mine - 1);
+    [...this.trail.querySelectorAll('[data-said]')].pop()?.remove();
+    if (this.shown) this.strike(this.shown);
     this.done.delete(last.item.item);
     this.items = this.items.filter((i) => i.item !== last.item.item);
     this.items.unshift(last.item);
@@ -140,7 +163,7 @@ export class LabelView {
     for (const b of this.buttons) b.disabled = !here;
     this.undoButton.disabled = this.past.length === 0;
     if (here) {
-      if (this.shown !== item) this.stage.replaceChildren(...render(item, this.how, runOf()?.spec));
+      if (this.shown !== item) this.reveal(item);
       const parts = [`Item ${item.item}`];
       if (item.actor) parts.push(`by ${item.actor}`);
       if (item.ref_version) parts.push(`reference ${item.ref_version}`);
@@ -154,6 +177,21 @@ export class LabelView {
     }
     this.showCounts();
     this.showLearner();
+  }
+
+  reveal(item) {
+    item.nodes = item.nodes || render(item, this.how, runOf()?.spec);
+    this.stage.replaceChildren(...item.nodes);
+    for (const n of item.nodes) n.start?.();
+    this.prepare();
+  }
+
+  // The next item is built and decoded before its turn.
+  prepare() {
+    const next = this.items[1];
+    if (!next || next.nodes || !next.media.every((m) => m.text !== undefined || m.blob)) return;
+    next.nodes = render(next, this.how, runOf()?.spec);
+    this.wings.replaceChildren(...next.nodes);
   }
 
   empty(loading) {
@@ -200,20 +238,63 @@ export class LabelView {
     this.counts.dataset.judged = String(this.judged + this.mine);
   }
 
+  // ---- the policy follows: what the learner says, and the last verdicts with the references that came out of them
+
+  mark(said) {
+    const tick = document.createElement('li');
+    tick.dataset.said = said;
+    this.trail.append(tick);
+    this.trim();
+  }
+
+  trim() { while (this.trail.childElementCount > TRAIL) this.trail.firstChild.remove(); }
+
+  learnerText(l) {
+    if (l.state === 'loading') return 'The learner is getting ready.';
+    if (l.state === 'paused') return 'Learning is paused; verdicts are kept.';
+    if (l.state === 'finished') return 'The run is complete.';
+    if (l.state === 'failed') return 'The learner has failed; verdicts are kept.';
+    if (l.verdicts_wanted > 0) return `The learner waits for ${l.verdicts_wanted} more ${l.verdicts_wanted === 1 ? 'verdict' : 'verdicts'}.`;
+    if (l.steps === 0) return 'The learner waits for the actors.';
+    return `The policy is learning from your verdicts: step ${l.steps.toLocaleString('en')}.`;
+  }
+
   showLearner() {
     const l = this.learner;
-    this.banner.hidden = !l;
+    this.follow.hidden = !l;
     if (!l) return;
-    const many = (n) => `${n} more ${n === 1 ? 'verdict' : 'verdicts'}`;
-    let text = '';
-    if (l.state === 'waiting' && l.verdicts_wanted > 0) text = `The learner waits for ${many(l.verdicts_wanted)}.`;
-    else if (l.state === 'waiting') text = 'The learner waits.';
-    else if (l.state === 'running') text = `The policy is learning from your verdicts: step ${l.steps}, reference ${l.version}.`;
-    else if (l.state === 'paused') text = 'Learning is paused; verdicts are kept.';
-    else if (l.state === 'finished') text = 'The run is complete.';
-    else text = `The learner is ${l.state}.`;
-    this.banner.classList.toggle('good', l.state === 'running');
-    if (this.banner.textContent !== text) this.banner.textContent = text;
+    const learns = ['running', 'waiting'].includes(l.state) && l.verdicts_wanted === 0 && l.steps > 0;
+    this.follow.dataset.state = learns ? 'learning' : l.state;
+    const text = this.root.querySelector('#learner');
+    const said = this.learnerText(l);
+    if (text.textContent !== said) {
+      // Read out when it begins to learn or to wait, not at every step.
+      text.setAttribute('aria-live', learns && this.learnt ? 'off' : 'polite');
+      text.textContent = said;
+      this.learnt = learns;
+    }
+    const bar = this.root.querySelector('#wanted');
+    bar.hidden = !(l.verdicts_needed > 0 && l.verdicts_wanted > 0);
+    const have = Math.max(0, l.verdicts_needed - l.verdicts_wanted);
+    bar.setAttribute('aria-valuemax', String(l.verdicts_needed));
+    bar.setAttribute('aria-valuenow', String(have));
+    bar.firstElementChild.style.transform = `scaleX(${l.verdicts_needed ? have / l.verdicts_needed : 0})`;
+    this.root.querySelector('#reference').textContent = l.version.toLocaleString('en');
+    if (this.version !== null && l.version > this.version) this.refreshed();
+    this.version = l.version;
+  }
+
+  refreshed() {
+    const last = this.trail.lastElementChild;
+    if (last?.dataset.said) {
+      const tick = document.createElement('li');
+      tick.dataset.reference = '';
+      this.trail.append(tick);
+      this.trim();
+    }
+    this.follow.classList.remove('beat');
+    void this.follow.offsetWidth; // so that it starts anew
+    this.follow.classList.add('beat');
   }
 
   answered(verdict, result, learner) {
@@ -264,7 +345,7 @@ export class LabelView {
     // A reply may have left the daemon before a verdict came in that is answered by now.
     for (const i of this.queue.pending()) judged.add(i);
     for (const i of this.done) judged.add(i);
-    for (const i of this.items.filter((i) => lost.has(i.item))) forget(i);
+    for (const i of this.items.filter((i) => lost.has(i.item))) this.drop(i);
     this.items = this.items.filter((i) => !lost.has(i.item));
     const have = new Set(this.items.map((i) => i.item));
     const fresh = said.items.filter((i) => !have.has(i.item) && !judged.has(i.item));
@@ -276,7 +357,7 @@ export class LabelView {
     this.judged = said.judged;
     this.mine = this.queue.entries().reduce((n, [, v]) => n + (v.judgement === 'withdraw' ? -1 : 1), 0);
     const shortest = Math.min(60000, ...said.items.map((i) => i.lease_ms));
-    this.renewAt = Date.now() + Math.max(2000, shortest / 2);
+    this.renewAt = Date.now() + (document.hidden ? Math.max(2000, shortest / 2) : FOLLOW_MS);
     this.show();
     await this.fetchAll();
     return fresh.length > 0 && this.items.length < AHEAD;
@@ -286,8 +367,10 @@ export class LabelView {
     for (const item of [...this.items]) {
       const state = await fetchMedia(item);
       if (!this.alive) return;
+      if (state === 'gone') this.drop(item);
       if (state === 'gone') this.items = this.items.filter((i) => i !== item);
       if (!this.shown) this.show();
+      else this.prepare();
     }
   }
 }

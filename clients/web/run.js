@@ -100,7 +100,7 @@ export class RunView {
       localStorage.setItem('pmpod.axis', axis.value);
       this.history();
     });
-    this.people = runOf().judge === 'people';
+    this.people = runOf().people;
     this.$('people-card').hidden = !this.people;
     this.onScheme = () => this.recolour();
     this.scheme = matchMedia('(prefers-color-scheme: dark)');
