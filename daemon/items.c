@@ -36,6 +36,7 @@ void pmp_items_fini(struct pmp_items *x) {
   free(x->item);
   free(x->items.free);
   free(x->offered);
+  free(x->gold);
   free(x->person);
   free(x->by_name);
   free(x->lease);
@@ -83,7 +84,7 @@ static void set_bit(struct mask *m, uint32_t bit, bool on) {
 /* After labels or leases changed: is it still offered? Keeps the array of the offered ones. */
 static void settle(struct pmp_items *x, uint32_t n) {
   struct item *item = &x->item[n];
-  const bool offered = item->labels + item->leases < x->config.wanted;
+  const bool offered = !item->gold && item->labels + item->leases < x->config.wanted;
   set_bit(&item->own, PMP_ITEMS_BITS, !offered);
   if (offered && item->place == 0) {
     item->place = ++x->offereds;
@@ -127,6 +128,13 @@ static void end_lease(struct pmp_items *x, uint32_t l) {
   settle(x, n);
 }
 
+static void set_labels(struct pmp_items *x, uint32_t n, uint32_t labels) {
+  if (labels == x->item[n].labels) return;
+  pmp_items_tree_out(x, PMP_ITEMS_LEAST_LABELLED, n);
+  x->item[n].labels = labels;
+  pmp_items_tree_in(x, PMP_ITEMS_LEAST_LABELLED, n);
+}
+
 static void forget(struct pmp_items *x, uint32_t n) {
   while (x->item[n].lease) pmp_items_lease_end(x, x->item[n].lease);
   pmp_items_tree_erase(x, n);
@@ -135,25 +143,66 @@ static void forget(struct pmp_items *x, uint32_t n) {
     x->offered[place] = last;
     x->item[last].place = place;
   }
+  if (x->item[n].gold)
+    pmp_items_gold_out(x, n);
+  else
+    x->stats.open--;
   free(x->item[n].others);
   memset(&x->item[n], 0, sizeof x->item[n]);
   pmp_slots_give(&x->items, n);
-  x->stats.open--;
   x->stats.offered = x->offereds;
+}
+
+/* A new open one into *n. */
+static enum pmp_err insert(struct pmp_items *x, struct pmp_item_ref ref, float score,
+                           uint32_t labels, uint32_t *n) {
+  if (!pmp_items_room_item(x)) return PMP_ENOMEM;
+  *n = pmp_slots_take(&x->items);
+  x->item[*n] =
+      (struct item){.ref = ref, .score = score, .labels = labels, .priority = pmp_rng_u32(&x->rng)};
+  pmp_items_tree_insert(x, *n);
+  x->stats.open++;
+  settle(x, *n);
+  return PMP_OK;
 }
 
 enum pmp_err pmp_items_add(struct pmp_items *x, struct pmp_item_ref ref, float score,
                            uint32_t labels) {
+  uint32_t n;
   if (labels >= x->config.wanted || overlaps(x, ref)) return PMP_OK;
-  if (x->stats.open >= x->config.capacity) return PMP_ETOOLARGE;
-  if (!pmp_items_room_item(x)) return PMP_ENOMEM;
-  const uint32_t n = pmp_slots_take(&x->items);
-  x->item[n] =
-      (struct item){.ref = ref, .score = score, .labels = labels, .priority = pmp_rng_u32(&x->rng)};
-  pmp_items_tree_insert(x, n);
-  x->stats.open++;
+  return x->stats.open >= x->config.capacity ? PMP_ETOOLARGE : insert(x, ref, score, labels, &n);
+}
+
+enum pmp_err pmp_items_gold(struct pmp_items *x, struct pmp_item_ref ref, float score) {
+  uint32_t n = find(x, ref);
+  if (n != 0 && x->item[n].gold) return PMP_OK;
+  if (!pmp_items_room_gold(x)) return PMP_ENOMEM;
+  if (n == 0) PMP_TRY(insert(x, ref, score, 0, &n));
+  x->gold[x->golds] = n;
+  x->item[n].gold = ++x->golds;
+  x->stats.gold = x->golds;
+  x->stats.open--;
   settle(x, n);
   return PMP_OK;
+}
+
+enum pmp_err pmp_items_ungold(struct pmp_items *x, struct pmp_item_ref ref, uint32_t labels) {
+  const uint32_t n = find(x, ref);
+  if (n == 0 || !x->item[n].gold) return PMP_OK;
+  if (labels >= x->config.wanted) {
+    forget(x, n);
+    return PMP_OK;
+  }
+  pmp_items_gold_out(x, n);
+  x->stats.open++;
+  set_labels(x, n, labels);
+  settle(x, n);
+  return PMP_OK;
+}
+
+bool pmp_items_is_gold(const struct pmp_items *x, struct pmp_item_ref ref) {
+  const uint32_t n = find(x, ref);
+  return n != 0 && x->item[n].gold != 0;
 }
 
 enum pmp_err pmp_items_seen(struct pmp_items *x, struct pmp_item_ref ref, const char *person) {
@@ -176,15 +225,12 @@ enum pmp_err pmp_items_judged(struct pmp_items *x, struct pmp_item_ref ref, cons
   if (p == 0) return PMP_ENOMEM;
   const uint32_t l = pmp_items_lease_of(x, n, p);
   if (l) end_lease(x, l);
-  if (labels_now >= x->config.wanted) {
+  const bool gold = x->item[n].gold != 0;
+  if (labels_now >= x->config.wanted && !gold) {
     forget(x, n);
     return PMP_OK;
   }
-  if (labels_now != x->item[n].labels) {
-    pmp_items_tree_out(x, PMP_ITEMS_LEAST_LABELLED, n);
-    x->item[n].labels = labels_now;
-    pmp_items_tree_in(x, PMP_ITEMS_LEAST_LABELLED, n);
-  }
+  if (!gold) set_labels(x, n, labels_now);
   PMP_TRY(mark(x, n, p, judgement != PMP_WITHDRAW));
   settle(x, n);
   return PMP_OK;
@@ -240,11 +286,14 @@ void pmp_items_score(struct pmp_items *x, struct pmp_item_ref ref, float score) 
 
 /* ---- leases ---- */
 
-/* May the person have it? For those with a bit the trees have answered already. */
-static bool fits(const struct pmp_items *x, uint32_t n, uint32_t person) {
-  if (x->item[n].place == 0 || pmp_mask_has(&x->item[n].own, pmp_items_bit(person))) return false;
-  if (person <= PMP_ITEMS_BITS) return true;
+bool pmp_items_new_to(const struct pmp_items *x, uint32_t n, uint32_t person) {
+  if (person <= PMP_ITEMS_BITS) return !pmp_mask_has(&x->item[n].own, pmp_items_bit(person));
   return !saw(x, n, person) && pmp_items_lease_of(x, n, person) == 0;
+}
+
+/* May the person have it? */
+static bool fits(const struct pmp_items *x, uint32_t n, uint32_t person) {
+  return x->item[n].place != 0 && pmp_items_new_to(x, n, person);
 }
 
 /* The first in this order that fits, after `n` (0: of all). */
@@ -303,12 +352,15 @@ uint32_t pmp_items_lease(struct pmp_items *x, const char *person, enum pmp_items
   if (p == 0) return 0;
   uint32_t count = lease_again(x, p, held, helds, until_ns, max, out);
   while (count < max && x->person[p].leases < x->config.leases_per_person) {
-    const uint32_t n = order == PMP_ITEMS_RANDOM ? any_fit(x, p) : first_fit(x, order, p, 0);
+    uint32_t n = order == PMP_ITEMS_RANDOM ? any_fit(x, p) : first_fit(x, order, p, 0);
+    const uint32_t gold = n ? pmp_items_gold_next(x, p) : 0; /* alone it would be known for gold */
+    if (gold) n = gold;
     const uint32_t l = n ? pmp_items_lease_add(x, n, p, until_ns) : 0;
     if (l == 0) break;
     if (p <= PMP_ITEMS_BITS) set_bit(&x->item[n].own, pmp_items_bit(p), true);
     settle(x, n);
     x->stats.leases_total++;
+    x->stats.gold_leases += gold != 0;
     view_of(x, n, l, &out[count++]);
   }
   return count;
@@ -353,10 +405,18 @@ uint32_t pmp_items_walk(const struct pmp_items *x, uint64_t chunk, uint32_t row,
     if (++row == 0) chunk++;
     const uint32_t n = pmp_items_tree_after(x, chunk, row);
     if (n == 0) break;
-    view_of(x, n, 0, &out[count++]);
+    if (!x->item[n].gold) view_of(x, n, 0, &out[count++]);
     chunk = x->item[n].ref.chunk;
     row = x->item[n].ref.row;
   }
+  return count;
+}
+
+uint32_t pmp_items_top(const struct pmp_items *x, uint32_t max, struct pmp_items_view *out) {
+  uint32_t count = 0, n = 0;
+  while (count < max &&
+         (n = pmp_items_tree_first(x, PMP_ITEMS_MOST_UNCERTAIN, pmp_items_bit(0), n)) != 0)
+    view_of(x, n, 0, &out[count++]);
   return count;
 }
 

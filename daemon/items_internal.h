@@ -1,5 +1,5 @@
 /* What the files of the item index share: items.c (what happens to an item), items_tree.c (the
- * orders) and items_people.c (names and leases).
+ * orders), items_gold.c (whose truth is known) and items_people.c (names and leases).
  *
  * Slots are numbers into arrays that grow; 0 is none. Every open item is in three treaps, one an
  * order. Each person has a bit while there are bits left; a treap's node knows which bits are set
@@ -35,6 +35,7 @@ struct item {
   uint32_t labels, leases;
   uint32_t lease; /* first of its leases */
   uint32_t place; /* in the array of offered ones, 0: is not */
+  uint32_t gold;  /* 1 + its place in the array of gold ones, 0: is not */
   struct link link[PMP_ITEMS_ORDERS];
   struct mask own;  /* not for these; the last bit: not for anybody */
   uint32_t *others; /* owned, [other]: people without a bit who have seen it */
@@ -45,6 +46,7 @@ struct person {
   char name[PMP_ITEMS_NAME_MAX];
   uint32_t lease; /* first of its leases */
   uint32_t leases;
+  double gold_due; /* share of its leases so far that should have been gold and were not */
 };
 
 struct lease {
@@ -68,6 +70,8 @@ struct pmp_items {
   uint32_t root[PMP_ITEMS_ORDERS];
   uint32_t *offered; /* owned, [items.room]: from 1 on */
   uint32_t offereds;
+  uint32_t *gold; /* owned, [gold_room] */
+  uint32_t golds, gold_room;
   struct person *person; /* owned, [person_room], from 1 on */
   uint32_t *by_name;     /* owned, [person_room]: sorted, from 0 on */
   uint32_t persons, person_room;
@@ -101,6 +105,20 @@ uint32_t pmp_items_tree_first(const struct pmp_items *x, int order, uint32_t bit
 /* The item at or before (chunk, row), and the one at or after it; 0: none. */
 uint32_t pmp_items_tree_before(const struct pmp_items *x, uint64_t chunk, uint32_t row);
 uint32_t pmp_items_tree_after(const struct pmp_items *x, uint64_t chunk, uint32_t row);
+
+/* ---- items.c ---- */
+
+/* It has neither seen the item nor holds a lease on it. */
+bool pmp_items_new_to(const struct pmp_items *x, uint32_t n, uint32_t person);
+
+/* ---- items_gold.c ---- */
+
+/* Room for one more gold item; false: no memory. */
+bool pmp_items_room_gold(struct pmp_items *x);
+/* Out of the array; what it becomes is the caller's to settle. */
+void pmp_items_gold_out(struct pmp_items *x, uint32_t n);
+/* Should the person's next lease be gold, and which one? 0: an open one. */
+uint32_t pmp_items_gold_next(struct pmp_items *x, uint32_t person);
 
 /* ---- items_people.c ---- */
 

@@ -72,7 +72,8 @@ enum pmp_control_action {
   PMP_CONTROL_CHECKPOINT,
   PMP_CONTROL_REFRESH,
   PMP_CONTROL_STOP,
-  PMP_CONTROL_SET
+  PMP_CONTROL_SET,
+  PMP_CONTROL_GOLD
 };
 
 struct pmp_bytes {

@@ -80,13 +80,14 @@ static enum pmp_err in_history(const struct wire_in *in, const PB(History) * fro
 
 static enum pmp_err in_control(const struct wire_in *in, const PB(Control) * from,
                                struct pmp_control *out) {
-  if (from->action <= 0 || from->action > (int)PMP_CONTROL_SET)
+  if (from->action <= 0 || from->action > (int)PMP_CONTROL_GOLD)
     return pmp_fail(in->msg, PMP_EINVALID, "control: unknown action %d", (int)from->action);
   out->action = (enum pmp_control_action)from->action;
   PMP_TRY(wire_in_text(in, "control.key", from->key, &out->key));
   PMP_TRY(wire_in_text(in, "control.value", from->value, &out->value));
-  if (out->action == PMP_CONTROL_SET && out->key[0] == '\0')
-    return pmp_fail(in->msg, PMP_EINVALID, "control: set needs a key");
+  if (out->action >= PMP_CONTROL_SET && out->key[0] == '\0')
+    return pmp_fail(in->msg, PMP_EINVALID, "control: %s",
+                    out->action == PMP_CONTROL_SET ? "set needs a key" : "gold needs an item");
   return PMP_OK;
 }
 

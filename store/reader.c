@@ -55,6 +55,8 @@ static const char *const sql_text[SQL_COUNT] = {
     [SQL_VERDICTS_OF] = "SELECT " VERDICT " WHERE id > ?1 AND principal = ?3 ORDER BY id LIMIT ?2",
     [SQL_GIVEN] = "SELECT principal, count(*) FROM verdict WHERE judgement <= 3 GROUP BY principal"
                   " ORDER BY principal",
+    [SQL_GOLD] = "SELECT rowid, chunk, row, rows, judgement, who, wall_ns FROM gold"
+                 " WHERE rowid > ?1 ORDER BY rowid LIMIT ?2",
     [SQL_META] = "SELECT value FROM meta WHERE key = ?1",
 };
 

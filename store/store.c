@@ -126,6 +126,7 @@ static void reopen(struct pmp_store *s) {
     return;
   }
   s->writer.totals = kept;
+  s->writer.totals.deleted = 0; /* their list went with the writer */
   set_health(s, err == PMP_ENOSPC ? PMP_STORE_FULL : PMP_STORE_FAILED, msg.text);
 }
 
@@ -396,6 +397,7 @@ static void unmake(struct pmp_store *s) {
   pthread_mutex_destroy(&s->guard);
   pmp_lock_release(s->lock);
   free(s->group);
+  free(s->deleted);
   free(s);
 }
 
@@ -409,7 +411,10 @@ enum pmp_err pmp_store_open(struct pmp_store **out, const struct pmp_store_confi
   enum pmp_err err = keep_config(s, config, msg);
   if (err == PMP_OK) {
     s->group = calloc(s->config.group_ops_max, sizeof(struct pmp_store_op *));
-    if (s->group == NULL || pmp_ring_init(&s->ring, s->config.queue_capacity) != PMP_OK)
+    if (s->config.deleted_max > 0)
+      s->deleted = calloc(s->config.deleted_max, sizeof *s->deleted);
+    if (s->group == NULL || (s->config.deleted_max > 0 && s->deleted == NULL) ||
+        pmp_ring_init(&s->ring, s->config.queue_capacity) != PMP_OK)
       err = pmp_fail(msg, PMP_ENOMEM, "no memory for the store's queue");
   }
   if (err == PMP_OK) err = pmp_lock_take(s->path, &s->lock, msg);

@@ -363,12 +363,12 @@ static void refuse_open(struct bench *b, enum pmp_err err, const char *words) {
 static void test_only_our_files_are_opened(void **state) {
   struct bench *b = *state;
   assert_int_equal(query_number(b->path, "PRAGMA application_id"), PMP_STORE_APPLICATION_ID);
-  assert_int_equal(query_number(b->path, "PRAGMA user_version"), 4);
+  assert_int_equal(query_number(b->path, "PRAGMA user_version"), 5);
   assert_int_equal(query_number(b->path, "PRAGMA auto_vacuum"), 2);
   bench_close(b);
-  exec_sql(b->path, "PRAGMA user_version=5");
-  refuse_open(b, PMP_EUNAVAILABLE, "schema version 5; this build knows versions up to 4");
-  exec_sql(b->path, "PRAGMA user_version=4; PRAGMA application_id=12");
+  exec_sql(b->path, "PRAGMA user_version=6");
+  refuse_open(b, PMP_EUNAVAILABLE, "schema version 6; this build knows versions up to 5");
+  exec_sql(b->path, "PRAGMA user_version=5; PRAGMA application_id=12");
   refuse_open(b, PMP_ECORRUPT, "another program");
   unlink(b->path);
   FILE *f = fopen(b->path, "wb");
@@ -427,7 +427,7 @@ static void test_an_older_file_is_brought_forward(void **state) {
   unlink(b->path);
   exec_sql(b->path, version_1);
   bench_open(b);
-  assert_int_equal(query_number(b->path, "PRAGMA user_version"), 4);
+  assert_int_equal(query_number(b->path, "PRAGMA user_version"), 5);
   assert_int_equal(stats(b).rows, 2);
   assert_int_equal(stats(b).last_commit, 7);
   assert_int_equal(pmp_store_meta_default(b->store, "run_id", value, sizeof value, &msg), PMP_OK);

@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -89,6 +90,22 @@ class Daemon:
                          "learner.min_size=16", "learner.capacity=4096", "limits.chunk_rows=256", "learner.metrics_ms=50",
                          "spec.action_dim=2", *settings]
         self.process = None
+        self.trust = None  # of a daemon with TLS
+
+    def pmpoctl(self, *arguments):
+        done = subprocess.run([str(BIN / "pmpoctl"), *arguments, "-D", str(self.dir)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def make_certificate(self):
+        """For its next start."""
+        self.pmpoctl("certificate", "--host", "127.0.0.1")
+        tls = self.dir / "tls"
+        self.settings += [f"listen.tls_cert={tls / 'server.pem'}", f"listen.tls_key={tls / 'server.key'}"]
+        self.trust = ssl.create_default_context(cafile=str(tls / "ca.pem"))
+
+    def make_token(self, name, role, *more):
+        return self.pmpoctl("token", "create", name, "--role", role, *more).split()[-1]
 
     def start(self):
         arguments = [str(BIN / "pmpod"), "-d", str(self.dir)]
@@ -126,20 +143,21 @@ class Daemon:
         if session:
             r.add_header("Authorization", f"Bearer {session}")
         try:
-            with urllib.request.urlopen(r, timeout=30) as answer:
+            with urllib.request.urlopen(r, timeout=30, context=self.trust) as answer:
                 status, text, kind = answer.status, answer.read(), answer.headers["Content-Type"]
         except urllib.error.HTTPError as error:
             status, text, kind = error.code, error.read(), error.headers["Content-Type"]
         return status, json.loads(text) if kind == "application/json" else text.decode()
 
-    def session(self, role, name="tester"):
-        status, said = self.request("POST", "/api/session", {"role": role, "name": name, "token": self.token})
+    def session(self, role, name="tester", token=None):
+        hello = {"role": role, "name": name, "token": self.token} if token is None else {"token": token}
+        status, said = self.request("POST", "/api/session", hello)
         assert status == 200, said
         return said["session"]
 
-    def verdicts(self):
-        """Everything that people said, oldest first."""
-        session, out, after = self.session("observer", "eye"), [], 0
+    def verdicts(self, token=None):
+        """Everything that people said, oldest first; token: an observer's, where tokens are wanted."""
+        session, out, after = self.session("observer", "eye", token), [], 0
         while True:
             status, said = self.request("GET", f"/api/review/verdicts?after={after}&count=500", session=session)
             assert status == 200, said
