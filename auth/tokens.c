@@ -186,6 +186,7 @@ enum pmp_err pmp_tokens_load(struct pmp_tokens *t, const char *dir, struct pmp_e
   t->token = NULL;
   t->count = 0;
   t->present = true; /* unreadable is not absent */
+  memset(t->stamp, 0, sizeof t->stamp); /* tried again at the next look */
   return err == PMP_ENOMEM || err == PMP_EINTERNAL ? err : PMP_ECORRUPT;
 }
 

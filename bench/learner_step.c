@@ -83,7 +83,7 @@ static bool bf16_there(struct pmp_errmsg *why) {
 
 /* 5 times where the processor has tiles (AMX), 3 times where it has AVX512-BF16. */
 static double bf16_goal(void) {
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(__clang__) /* clang 14 does not know the name */
   if (__builtin_cpu_supports("amx-bf16")) return BF16_GOAL_TILES;
 #endif
   return BF16_GOAL;

@@ -201,6 +201,9 @@ void pmp_serve_control(struct pmp_server *s, struct pmp_call *call, struct pmp_s
     }
     pmp_control_set(s, call, who, c->key, c->value);
     return;
+  case PMP_CONTROL_GOLD:
+    pmp_desk_gold(s, call, c);
+    return;
   case PMP_CONTROL_STOP:
     answer_detail(s, call, json_pack("{s:s}", "stopping", s->config.run.name));
     detail_event(s, who, "stop", json_object());

@@ -64,6 +64,7 @@ static enum pmp_err judge_within(struct pmp_server *s, const struct pmp_store_ve
     chunk = v->chunk;
     row = item.ref.row;
     if ((uint64_t)item.ref.row + item.ref.rows > end || item.ref.rows == v->rows) continue;
+    if (pmp_items_has_seen(s->people.items, item.ref, v->principal)) continue; /* has said it */
     PMP_TRY(pmp_items_judged(s->people.items, item.ref, v->principal,
                              (enum pmp_judgement)v->judgement, item.labels + 1));
   }
@@ -76,6 +77,7 @@ static void index_verdict(struct pmp_server *s, const struct pmp_store_verdict *
   const struct pmp_item_ref ref = {v->chunk, v->row, v->rows};
   enum pmp_judgement judgement = (enum pmp_judgement)v->judgement;
   enum pmp_err err = PMP_OK;
+  if (v->duplicate) return; /* the index has it, and what came after it */
   if (v->judges > 0 || v->judgement == PMP_WITHDRAW) {
     /* It may be open again: offered to whom has not judged it. */
     err = pmp_items_judged(items, ref, v->principal, PMP_WITHDRAW, v->labels_now);
@@ -112,7 +114,7 @@ static void verdict_done(struct pmp_server *s, struct pmp_pending *p) {
   b->message[one->index] = p->op.msg;
   if (err == PMP_ENOSPC || err == PMP_EIO || err == PMP_ECLOSED) err = PMP_EUNAVAILABLE;
   r->code = err > PMP_EINTERNAL ? PMP_EINTERNAL : err;
-  r->surplus = v->surplus;
+  r->surplus = v->surplus && !v->gold; /* gold is not told from other items */
   r->duplicate = v->duplicate;
   r->replaced = v->replaced;
   count_verdict(s, v, err);

@@ -14,6 +14,16 @@ void pmp_desk_tick(struct pmp_server *s, int64_t now_ns) {
   if (s->people.items) pmp_items_expire(s->people.items, now_ns);
 }
 
+void pmp_desk_upkeep(struct pmp_server *s, int64_t now_ns) {
+  uint64_t gone[256];
+  uint32_t count;
+  if (!s->people.items) return;
+  /* What is not told here is found out when somebody leases it. */
+  while ((count = pmp_store_deleted(s->store, gone, 256)) > 0)
+    for (uint32_t i = 0; i < count; i++) pmp_items_drop_chunk(s->people.items, gone[i]);
+  pmp_desk_rescore(s, now_ns);
+}
+
 void pmp_desk_appended(struct pmp_server *s, const struct pmp_chunk *chunk, uint64_t id) {
   struct pmp_item item;
   enum pmp_err err = PMP_OK;

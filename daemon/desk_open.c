@@ -44,13 +44,23 @@ static bool covers(const struct judged *j, const struct pmp_item *item) {
   return j->row <= item->row && (uint64_t)j->row + j->rows >= (uint64_t)item->row + item->rows;
 }
 
+/* Does this verdict give the item a label that none before it gave? A person gives one. */
+static bool counts(const struct filling *f, uint32_t n, const struct pmp_item *item) {
+  if (!f->judged[n].label || !covers(&f->judged[n], item)) return false;
+  for (uint32_t i = 0; i < n; i++) {
+    if (f->judged[i].label && covers(&f->judged[i], item) &&
+        strcmp(f->judged[i].who, f->judged[n].who) == 0)
+      return false;
+  }
+  return true;
+}
+
 static enum pmp_err open_item(struct filling *f, const struct pmp_item *item) {
   struct pmp_items *items = f->server->people.items;
   const struct pmp_item_ref ref = {f->chunk, item->row, item->rows};
   uint32_t labels = 0;
-  for (uint32_t i = 0; i < f->count; i++)
-    labels += f->judged[i].label && covers(&f->judged[i], item);
-  PMP_TRY(pmp_items_add(items, ref, item->score, labels));
+  for (uint32_t i = 0; i < f->count; i++) labels += counts(f, i, item);
+  PMP_TRY(pmp_items_add(items, ref, item->score, labels)); /* nothing happens to gold */
   for (uint32_t i = 0; i < f->count; i++)
     if (covers(&f->judged[i], item)) PMP_TRY(pmp_items_seen(items, ref, f->judged[i].who));
   return PMP_OK;
@@ -68,6 +78,10 @@ static enum pmp_err on_chunk(void *ctx, const struct pmp_entry *e, struct pmp_er
   return PMP_OK;
 }
 
+static enum pmp_err on_gold(void *ctx, const struct pmp_reader_gold *g) {
+  return pmp_items_gold(ctx, (struct pmp_item_ref){g->chunk, g->row, g->rows});
+}
+
 static enum pmp_err on_given(void *ctx, const char *who, uint64_t verdicts) {
   struct pmp_labeler *l = pmp_labelers_get(ctx, who);
   if (!l) return PMP_ENOMEM;
@@ -81,12 +95,15 @@ enum pmp_err pmp_desk_open(struct pmp_server *s, const char *store_path, struct 
                                .leases_per_person = (uint32_t)s->config.desk.leases,
                                /* limits.open_items is asked before a commit: what is committed
                                 * has to have a place. */
-                               .capacity = UINT32_MAX};
+                               .capacity = UINT32_MAX,
+                               .gold_share = s->config.desk.gold_share};
   randombytes_buf(&c.seed, sizeof c.seed);
   PMP_TRY(pmp_items_init(&s->people.items, &c));
   struct filling f = {.server = s};
   PMP_TRY(pmp_reader_open(&f.reader, store_path, NULL, msg));
-  enum pmp_err err = pmp_reader_open_chunks(f.reader, on_chunk, &f, msg);
+  /* Gold first: what is there already is not open. */
+  enum pmp_err err = pmp_reader_gold(f.reader, 0, UINT32_MAX, on_gold, s->people.items, msg);
+  if (err == PMP_OK) err = pmp_reader_open_chunks(f.reader, on_chunk, &f, msg);
   if (err == PMP_OK) err = pmp_reader_given(f.reader, on_given, &s->people.labelers, msg);
   pmp_reader_close(f.reader);
   pmp_arena_fini(&f.arena);
@@ -112,5 +129,13 @@ void pmp_lease_work_free(struct pmp_lease_work *work) {
   free(work->view);
   free(work->fate);
   free(work->lost);
+  free(work);
+}
+
+void pmp_score_work_free(struct pmp_score_work *work) {
+  if (!work) return;
+  free(work->clip);
+  free(work->obs);
+  free(work->act);
   free(work);
 }

@@ -14,6 +14,7 @@
 #define SEND_NS INT64_C(120000000000)
 #define CONNECTION_MEMORY ((size_t)32 << 10)
 #define CONNECTIONS_MAX 1024
+#define RUNS_AT_ONCE 8
 
 static int64_t now_ns(const struct pmp_http *h) {
   return pmp_clock_mono(&h->server->clock);
@@ -420,11 +421,18 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   run(poll->data);
 }
 
+/* Where there is more to do at once it is done at once, but not for ever: half a TLS handshake is
+ * always ready. And a timer of 0 ms started by its own callback would never leave libuv's timers.
+ */
 static void run(struct pmp_http *h) {
   MHD_UNSIGNED_LONG_LONG ms = 0;
-  MHD_run(h->daemon);
-  if (MHD_get_timeout(h->daemon, &ms) == MHD_YES) {
-    uv_timer_start(&h->timer, on_timer, (uint64_t)ms, 0);
+  enum MHD_Result more = MHD_YES;
+  for (int i = 0; i < RUNS_AT_ONCE && more == MHD_YES && ms == 0; i++) {
+    MHD_run(h->daemon);
+    more = MHD_get_timeout(h->daemon, &ms);
+  }
+  if (more == MHD_YES) {
+    uv_timer_start(&h->timer, on_timer, ms > 0 ? (uint64_t)ms : 1, 0);
   } else {
     uv_timer_stop(&h->timer);
   }

@@ -211,19 +211,19 @@ enum pmp_err pmp_json_read_control(const json_t *j, struct pmp_control *out,
       [PMP_CONTROL_NONE] = "",           [PMP_CONTROL_PAUSE] = "pause",
       [PMP_CONTROL_RESUME] = "resume",   [PMP_CONTROL_CHECKPOINT] = "checkpoint",
       [PMP_CONTROL_REFRESH] = "refresh", [PMP_CONTROL_STOP] = "stop",
-      [PMP_CONTROL_SET] = "set"};
+      [PMP_CONTROL_SET] = "set",         [PMP_CONTROL_GOLD] = "gold"};
   const char *action = "";
   memset(out, 0, sizeof *out);
   PMP_TRY(only(j, keys, msg));
   PMP_TRY(text(j, "action", 16, &action, msg));
   PMP_TRY(text(j, "key", 64, &out->key, msg));
   PMP_TRY(text(j, "value", limits->string_bytes, &out->value, msg));
-  for (int i = PMP_CONTROL_PAUSE; i <= PMP_CONTROL_SET; i++)
+  for (int i = PMP_CONTROL_PAUSE; i <= PMP_CONTROL_GOLD; i++)
     if (strcmp(action, word[i]) == 0) out->action = (enum pmp_control_action)i;
   if (out->action == PMP_CONTROL_NONE)
     return pmp_fail(msg, PMP_EINVALID,
-                    "action must be pause, resume, checkpoint, refresh, stop or set");
-  if ((out->action == PMP_CONTROL_SET) != (out->key[0] != '\0'))
-    return pmp_fail(msg, PMP_EINVALID, "key belongs to set, and set wants one");
+                    "action must be pause, resume, checkpoint, refresh, stop, set or gold");
+  if ((out->action >= PMP_CONTROL_SET) != (out->key[0] != '\0'))
+    return pmp_fail(msg, PMP_EINVALID, "key belongs to set and gold, which want one");
   return PMP_OK;
 }

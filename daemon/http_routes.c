@@ -175,7 +175,8 @@ static void serve_verdicts(struct pmp_http_request *r) {
   pmp_http_dispatch(r);
 }
 
-/* Rows that people must judge before the learner steps: *needed of them in all (0: it has begun). */
+/* Rows that people must judge before the learner steps: *needed of them in all (0: it has begun).
+ */
 static uint64_t rows_wanted(struct pmp_server *s, const struct pmp_learn_status *ls,
                             uint64_t *needed) {
   struct pmp_limiter_state lim;

@@ -40,6 +40,7 @@ void pmp_items_fini(struct pmp_items *x) {
   free(x->person);
   free(x->by_name);
   free(x->lease);
+  free(x->closed);
   free(x->leases.free);
   free(x->heap);
   free(x);
@@ -135,6 +136,13 @@ static void set_labels(struct pmp_items *x, uint32_t n, uint32_t labels) {
   pmp_items_tree_in(x, PMP_ITEMS_LEAST_LABELLED, n);
 }
 
+static void set_score(struct pmp_items *x, uint32_t n, float score) {
+  if (x->item[n].score == score) return;
+  pmp_items_tree_out(x, PMP_ITEMS_MOST_UNCERTAIN, n);
+  x->item[n].score = score;
+  pmp_items_tree_in(x, PMP_ITEMS_MOST_UNCERTAIN, n);
+}
+
 static void forget(struct pmp_items *x, uint32_t n) {
   while (x->item[n].lease) pmp_items_lease_end(x, x->item[n].lease);
   pmp_items_tree_erase(x, n);
@@ -173,11 +181,11 @@ enum pmp_err pmp_items_add(struct pmp_items *x, struct pmp_item_ref ref, float s
   return x->stats.open >= x->config.capacity ? PMP_ETOOLARGE : insert(x, ref, score, labels, &n);
 }
 
-enum pmp_err pmp_items_gold(struct pmp_items *x, struct pmp_item_ref ref, float score) {
+enum pmp_err pmp_items_gold(struct pmp_items *x, struct pmp_item_ref ref) {
   uint32_t n = find(x, ref);
   if (n != 0 && x->item[n].gold) return PMP_OK;
   if (!pmp_items_room_gold(x)) return PMP_ENOMEM;
-  if (n == 0) PMP_TRY(insert(x, ref, score, 0, &n));
+  if (n == 0) PMP_TRY(insert(x, ref, 0, 0, &n));
   x->gold[x->golds] = n;
   x->item[n].gold = ++x->golds;
   x->stats.gold = x->golds;
@@ -217,16 +225,37 @@ enum pmp_err pmp_items_seen(struct pmp_items *x, struct pmp_item_ref ref, const 
   return PMP_OK;
 }
 
+/* A withdrawal opens again what labels have closed, and nothing else: neither rows that are no item
+ * nor what was dropped. Of what was closed the last PMP_ITEMS_CLOSED are known; older ones open
+ * again at the next start. */
+static void remember_closed(struct pmp_items *x, struct pmp_item_ref ref) {
+  if (!x->closed) x->closed = calloc(PMP_ITEMS_CLOSED, sizeof *x->closed);
+  if (!x->closed) return; /* then it opens again at the next start */
+  x->closed[x->closeds++ % PMP_ITEMS_CLOSED] = ref;
+}
+
+static enum pmp_err reopen(struct pmp_items *x, struct pmp_item_ref ref, uint32_t labels) {
+  const uint64_t kept = x->closeds < PMP_ITEMS_CLOSED ? x->closeds : PMP_ITEMS_CLOSED;
+  for (uint64_t back = 1; x->closed && back <= kept; back++) {
+    struct pmp_item_ref *c = &x->closed[(x->closeds - back) % PMP_ITEMS_CLOSED];
+    if (c->chunk != ref.chunk || c->row != ref.row || c->rows != ref.rows) continue;
+    if (labels < x->config.wanted) *c = (struct pmp_item_ref){0};
+    return pmp_items_add(x, ref, 0, labels);
+  }
+  return PMP_OK;
+}
+
 enum pmp_err pmp_items_judged(struct pmp_items *x, struct pmp_item_ref ref, const char *person,
                               enum pmp_judgement judgement, uint32_t labels_now) {
   const uint32_t n = find(x, ref);
-  if (n == 0) return judgement == PMP_WITHDRAW ? pmp_items_add(x, ref, 0, labels_now) : PMP_OK;
+  if (n == 0) return judgement == PMP_WITHDRAW ? reopen(x, ref, labels_now) : PMP_OK;
   const uint32_t p = pmp_items_person(x, person);
   if (p == 0) return PMP_ENOMEM;
   const uint32_t l = pmp_items_lease_of(x, n, p);
   if (l) end_lease(x, l);
   const bool gold = x->item[n].gold != 0;
   if (labels_now >= x->config.wanted && !gold) {
+    remember_closed(x, ref);
     forget(x, n);
     return PMP_OK;
   }
@@ -234,6 +263,13 @@ enum pmp_err pmp_items_judged(struct pmp_items *x, struct pmp_item_ref ref, cons
   PMP_TRY(mark(x, n, p, judgement != PMP_WITHDRAW));
   settle(x, n);
   return PMP_OK;
+}
+
+bool pmp_items_has_seen(const struct pmp_items *x, struct pmp_item_ref ref, const char *person) {
+  const uint32_t n = find(x, ref), p = n ? pmp_items_person_find(x, person) : 0;
+  if (p == 0) return false;
+  if (p > PMP_ITEMS_BITS) return saw(x, n, p);
+  return pmp_mask_has(&x->item[n].own, pmp_items_bit(p)) && pmp_items_lease_of(x, n, p) == 0;
 }
 
 void pmp_items_drop_chunk(struct pmp_items *x, uint64_t chunk) {
@@ -253,7 +289,8 @@ static uint32_t oldest_idle(const struct pmp_items *x, bool skipped, uint64_t lo
   for (; n != 0 && look > 0; look--) {
     const struct item *item = &x->item[n];
     const bool seen = item->other > 0 || memcmp(&item->own, &nothing, sizeof nothing) != 0;
-    if (item->labels == 0 && item->leases == 0 && (seen || !skipped)) return n;
+    const bool idle = item->labels == 0 && item->leases == 0 && !item->gold;
+    if (idle && (seen || !skipped)) return n;
     const struct pmp_item_ref ref = item->ref;
     n = ref.row == UINT32_MAX ? pmp_items_tree_after(x, ref.chunk + 1, 0)
                               : pmp_items_tree_after(x, ref.chunk, ref.row + 1);
@@ -278,10 +315,7 @@ bool pmp_items_drop_skipped(struct pmp_items *x) {
 
 void pmp_items_score(struct pmp_items *x, struct pmp_item_ref ref, float score) {
   const uint32_t n = find(x, ref);
-  if (n == 0 || x->item[n].score == score) return;
-  pmp_items_tree_out(x, PMP_ITEMS_MOST_UNCERTAIN, n);
-  x->item[n].score = score;
-  pmp_items_tree_in(x, PMP_ITEMS_MOST_UNCERTAIN, n);
+  if (n != 0) set_score(x, n, score);
 }
 
 /* ---- leases ---- */
@@ -354,7 +388,11 @@ uint32_t pmp_items_lease(struct pmp_items *x, const char *person, enum pmp_items
   while (count < max && x->person[p].leases < x->config.leases_per_person) {
     uint32_t n = order == PMP_ITEMS_RANDOM ? any_fit(x, p) : first_fit(x, order, p, 0);
     const uint32_t gold = n ? pmp_items_gold_next(x, p) : 0; /* alone it would be known for gold */
-    if (gold) n = gold;
+    if (gold) {
+      set_score(x, gold, x->item[n].score);
+      set_labels(x, gold, x->item[n].labels);
+      n = gold;
+    }
     const uint32_t l = n ? pmp_items_lease_add(x, n, p, until_ns) : 0;
     if (l == 0) break;
     if (p <= PMP_ITEMS_BITS) set_bit(&x->item[n].own, pmp_items_bit(p), true);

@@ -34,14 +34,14 @@ struct pmp_items_config {
   uint32_t leases_per_person; /* live ones; at least 1 */
   uint64_t capacity;          /* open items; memory grows with what is there, up to this */
   uint64_t seed;              /* of the random order, and of where gold is */
-  double gold_share;          /* of a person's leases, in [0, 1): gold, while there is gold for it */
+  double gold_share; /* of a person's leases, in [0, 1): gold, while there is gold for it */
 };
 
 struct pmp_items; /* opaque */
 
 struct pmp_items_view { /* of one item */
   struct pmp_item_ref ref;
-  uint32_t labels, leases; /* of gold: as if it were an open item */
+  uint32_t labels, leases;
   float score;
   int64_t until_ns; /* of the lease that was asked about */
 };
@@ -62,10 +62,10 @@ void pmp_items_fini(struct pmp_items *items); /* NULL is fine */
  * has what is wanted. PMP_ETOOLARGE: capacity; PMP_ENOMEM. */
 PMP_MUST_CHECK enum pmp_err pmp_items_add(struct pmp_items *items, struct pmp_item_ref ref,
                                           float score, uint32_t labels);
-/* Its truth is known: it is open no more, and gold from now on. Whoever has seen it when it was open
- * has, and leases go on. */
-PMP_MUST_CHECK enum pmp_err pmp_items_gold(struct pmp_items *items, struct pmp_item_ref ref,
-                                           float score);
+/* Its truth is known: it is open no more, and gold from now on. Whoever has seen it when it was
+ * open has, and leases go on. When it is leased it shows the score and the labels of the open item
+ * in whose place it is. */
+PMP_MUST_CHECK enum pmp_err pmp_items_gold(struct pmp_items *items, struct pmp_item_ref ref);
 /* It is gold no more, and open again if it has fewer than wanted labels; who has seen it has. */
 PMP_MUST_CHECK enum pmp_err pmp_items_ungold(struct pmp_items *items, struct pmp_item_ref ref,
                                              uint32_t labels);
@@ -82,6 +82,8 @@ PMP_MUST_CHECK enum pmp_err pmp_items_judged(struct pmp_items *items, struct pmp
                                              uint32_t labels_now);
 /* The chunk is gone from the store: its items are forgotten. */
 void pmp_items_drop_chunk(struct pmp_items *items, uint64_t chunk);
+/* Has the person judged or skipped the open item? */
+bool pmp_items_has_seen(const struct pmp_items *items, struct pmp_item_ref ref, const char *person);
 /* Forgets the oldest item without a label and without a lease; false: there is none. */
 bool pmp_items_drop_oldest(struct pmp_items *items);
 /* The same of those that somebody has skipped; looks at some 20,000 items at most. */

@@ -14,6 +14,7 @@
 
 #define PMP_ITEMS_ORDERS 3 /* oldest, least labelled, most uncertain: random has an array */
 #define PMP_ITEMS_WORDS 2
+#define PMP_ITEMS_CLOSED 65536
 #define PMP_ITEMS_BITS                                                                             \
   (64 * PMP_ITEMS_WORDS - 1) /* people with a bit; the last one is nobody's                        \
                               */
@@ -64,6 +65,8 @@ struct slots { /* which of an array's are free */
 };
 
 struct pmp_items {
+  struct pmp_item_ref *closed; /* owned, [PMP_ITEMS_CLOSED]: a ring of what labels closed */
+  uint64_t closeds;            /* ever */
   struct pmp_items_config config;
   struct item *item; /* owned, [items.room] */
   struct slots items;

@@ -374,6 +374,10 @@ static void command(struct pmp_learn *l, struct pmp_learn_in *in) {
     pmp_learn_send(l, o);
     return;
   }
+  case PMP_LEARN_SCORE:
+    pmp_learn_reward_score(l, in->score);
+    pmp_learn_done(l, in, PMP_OK, NULL);
+    return;
   case PMP_LEARN_STOP:
     l->stopping = in;
     return;
@@ -507,6 +511,8 @@ static void run(struct pmp_learn *l) {
       one_step(l);
     } else {
       settle_open_entry(l);
+      /* Without steps, too, what people said counts for what they are asked next. */
+      if (l->reward && !l->paused && pmp_learn_reward_ready(l, NULL, 0)) pmp_learn_reward_fit(l);
       wait_entry(l);
     }
     const int64_t shown = l->status_ns;
@@ -629,6 +635,7 @@ void pmp_learn_in_free(struct pmp_learn_in *in) {
   if (!in) return;
   free(in->label);
   free(in->data);
+  pmp_score_work_free(in->score);
   free(in);
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/ring.h"
 #include "daemon/config.h"
+#include "daemon/desk.h"
 #include "daemon/learn_pace.h"
 #include "daemon/limiter.h"
 #include "daemon/snapshot.h"
@@ -38,6 +39,7 @@ enum pmp_learn_kind {
   PMP_LEARN_RESUME,
   PMP_LEARN_CHECKPOINT,
   PMP_LEARN_POLICY, /* a snapshot of pi */
+  PMP_LEARN_SCORE,  /* score: clips' rows in, how uncertain their verdicts are out */
   PMP_LEARN_STOP    /* checkpoint and end */
 };
 
@@ -52,6 +54,7 @@ struct pmp_learn_in { /* malloc'd by the poster, freed by the poster when it com
   size_t bytes;
   uint64_t chunk;
   bool first;
+  struct pmp_score_work *score; /* owned */
   char key[PMP_STORE_NAME_MAX], value[PMP_CONFIG_TEXT_MAX];
   void *owner;               /* the poster's */
   struct pmp_learn_in *next; /* the learner's */
@@ -147,6 +150,8 @@ void pmp_learn_status(struct pmp_learn *l, struct pmp_learn_status *s);
 bool pmp_learn_complete(const struct pmp_learn *l);
 /* Any thread: the learner waits for people's first verdicts. */
 bool pmp_learn_wants_verdicts(const struct pmp_learn *l);
+/* Any thread: steps of the fits of people's reward in this process; 0: nothing is known yet. */
+uint64_t pmp_learn_reward_fits(const struct pmp_learn *l);
 const struct pmp_policy *pmp_learn_policy(const struct pmp_learn *l); /* immutable */
 /* Ends the thread (after PMP_LEARN_STOP, or at once) and frees. Blocks. */
 void pmp_learn_close(struct pmp_learn *l);

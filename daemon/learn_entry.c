@@ -162,9 +162,12 @@ static enum pmp_err apply_setting(struct pmp_learn *l, const char *key, const ch
 
 static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t bytes,
                                   struct pmp_chunk *chunk, struct pmp_errmsg *msg) {
-  const size_t row = pmp_rows_scratch(l->config.spec, 1);
-  const size_t rows = bytes / (l->config.spec->action.dim * sizeof(float)) + 1; /* at most */
-  return pmp_stored_decode(l->config.spec, data, bytes, rows * row + 65536, &l->arena, chunk, msg);
+  /* How much room its rows take is known once it is decoded. */
+  const struct pmp_spec *spec = l->config.spec;
+  PMP_TRY(pmp_stored_decode(spec, data, bytes, 65536, &l->arena, chunk, msg));
+  const size_t room = pmp_rows_scratch(spec, chunk->rows) + 65536;
+  if (l->arena.capacity - l->arena.used >= room) return PMP_OK;
+  return pmp_stored_decode(spec, data, bytes, room, &l->arena, chunk, msg);
 }
 
 enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg) {

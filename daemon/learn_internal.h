@@ -25,10 +25,11 @@ struct pmp_learn {
   struct pmp_ring in, out;
   pthread_t thread;
   bool started;
-  _Atomic bool abandon;        /* the daemon gives up on the thread */
-  _Atomic bool stop_asked;     /* a stop is on its way: loading ends early */
-  _Atomic bool wants_verdicts; /* too few for the reward */
-  _Atomic bool complete;       /* run.max_steps is reached */
+  _Atomic bool abandon;         /* the daemon gives up on the thread */
+  _Atomic bool stop_asked;      /* a stop is on its way: loading ends early */
+  _Atomic bool wants_verdicts;  /* too few for the reward */
+  _Atomic bool complete;        /* run.max_steps is reached */
+  _Atomic uint64_t reward_fits; /* steps of the reward's fits */
 
   /* the thread's own */
   struct pmp_trainer *trainer; /* owned */
@@ -90,6 +91,10 @@ PMP_MUST_CHECK enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l,
                                                     const struct pmp_replay_rows *rows,
                                                     const struct pmp_store_label *label,
                                                     uint32_t labels, struct pmp_errmsg *msg);
+/* How uncertain the verdicts on these clips are: the spread of the networks' logits plus
+ * 1 - |2 p - 1|, where p is the probability of an accept. Nothing is scored before the first fit.
+ */
+void pmp_learn_reward_score(struct pmp_learn *l, struct pmp_score_work *work);
 /* Does what is owed of the fit; a little before each step. */
 void pmp_learn_reward_fit(struct pmp_learn *l);
 /* Enough verdicts of both kinds for the learner to go on? text: what is missing. */

@@ -3,6 +3,7 @@
  * resume, to the verdicts that the store holds. */
 #include "daemon/learn_internal.h"
 
+#include <math.h>
 #include <string.h>
 
 #define FIT_AT_ONCE                                                                                \
@@ -48,6 +49,12 @@ enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l, const struct pmp_repla
     if ((uint64_t)first->row + n > rows->rows)
       return pmp_fail(msg, PMP_EINVALID, "a verdict on rows %u to %u of a chunk of %u", first->row,
                       first->row + n - 1, rows->rows);
+    if (n > l->config.config->reward.clip_rows) { /* kept by the store, and no clip of ours */
+      pmp_log_write(l->config.log, PMP_LOG_WARN, "PMP-LEARN-CLIP",
+                    "chunk=%llu row=%u rows=%u reason=\"longer than reward.clip_rows\"",
+                    (unsigned long long)rows->chunk, first->row, n);
+      continue;
+    }
     const size_t mark = pmp_arena_mark(&l->arena);
     float *action = pmp_arena_array(&l->arena, (size_t)n * act, sizeof *action);
     if (!action) return PMP_ENOMEM;
@@ -65,12 +72,33 @@ enum pmp_err pmp_learn_reward_judged(struct pmp_learn *l, const struct pmp_repla
   return PMP_OK;
 }
 
+void pmp_learn_reward_score(struct pmp_learn *l, struct pmp_score_work *work) {
+  if (!l->reward || !pmp_reward_known(l->reward)) return;
+  const uint32_t obs = (uint32_t)pmp_spec_obs_size(l->config.spec);
+  const uint32_t act = l->config.spec->action.dim;
+  pmp_dist_action(&l->policy->spec.dist, work->rows, work->act, work->act);
+  for (uint32_t i = 0; i < work->clips; i++) {
+    struct pmp_score_clip *c = &work->clip[i];
+    double accept, spread;
+    if (!c->found || c->ref.rows > l->config.config->reward.clip_rows) continue;
+    if (pmp_reward_foretell(l->reward, pmp_trainer_compute(l->trainer), c->ref.rows,
+                            work->obs + c->first * obs, work->act + c->first * act, &accept,
+                            &spread) != PMP_OK)
+      continue; /* it keeps the score that it has */
+    c->score = (float)(spread + 1 - fabs(2 * accept - 1));
+    c->scored = isfinite(c->score);
+  }
+}
+
 void pmp_learn_reward_fit(struct pmp_learn *l) {
   if (l->reward_owed == 0) return;
   const uint32_t steps = l->reward_owed < FIT_AT_ONCE ? (uint32_t)l->reward_owed : FIT_AT_ONCE;
   struct pmp_errmsg msg = {{0}};
   l->reward_owed -= steps;
   const enum pmp_err err = pmp_reward_fit(l->reward, pmp_trainer_compute(l->trainer), steps, &msg);
+  struct pmp_reward_stats stats;
+  pmp_reward_stats(l->reward, &stats);
+  atomic_store(&l->reward_fits, stats.steps);
   if (err != PMP_OK)
     pmp_log_write(l->config.log, PMP_LOG_ERROR, "PMP-LEARN-REWARD", "code=%s reason=\"%s\"",
                   pmp_err_name(err), msg.text);
@@ -84,6 +112,10 @@ uint64_t pmp_learn_reward_wanted(const struct pmp_learn *l) {
   const uint64_t kinds = (r.accepted == 0 ? 1u : 0u) + (r.rejected == 0 ? 1u : 0u);
   const uint64_t lack = r.clips < want ? want - r.clips : 0;
   return lack > kinds ? lack : kinds;
+}
+
+uint64_t pmp_learn_reward_fits(const struct pmp_learn *l) {
+  return atomic_load(&l->reward_fits);
 }
 
 bool pmp_learn_reward_ready(const struct pmp_learn *l, char *text, size_t size) {

@@ -201,7 +201,7 @@ static enum pmp_err on_entry(void *ctx, const struct pmp_entry *e, struct pmp_er
   struct fill *f = ctx;
   if (pmp_learn_ending(f->l)) return pmp_fail(msg, PMP_ECLOSED, "stopped while loading");
   const enum pmp_err err = pmp_learn_stored(f->l, e, f->filling, msg);
-  if (err == PMP_EINVALID) { /* it was refused when it came, too, and the run went on */
+  if (err == PMP_EINVALID || err == PMP_ETOOLARGE) { /* as when it came, and the run went on */
     pmp_log_write(f->l->config.log, PMP_LOG_ERROR, "PMP-LEARN-ENTRY",
                   "commit=%" PRIu64 " reason=\"%s\"", e->commit, msg->text);
     if (!f->filling) f->l->commit = e->commit;

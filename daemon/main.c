@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char usage[] =
     "usage: pmpod [options]\n"
@@ -136,6 +137,7 @@ int main(int argc, char **argv) {
     printf("%s: good\n", a.check_config);
     return 0;
   }
+  umask(077);               /* a run's folder is its owner's, whatever it lies in */
   signal(SIGPIPE, SIG_IGN); /* whoever reads the log may go away */
   const struct pmp_server_options server = {.config = &config,
                                             .config_path = a.config,

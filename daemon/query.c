@@ -199,6 +199,9 @@ static void desk_numbers(struct list *l, struct pmp_server *s) {
   num(l, "desk.expired", (double)it.expired);
   num(l, "desk.released", (double)it.released);
   num(l, "desk.dropped", (double)it.dropped);
+  num(l, "desk.gold", (double)it.gold);
+  num(l, "desk.gold_leases", (double)it.gold_leases);
+  num(l, "desk.rescored", (double)s->people.rescoring.scored);
   num(l, "desk.labelers", s->people.labelers.count);
   num(l, "desk.labelers_active",
       since > 0 ? pmp_labelers_since(&s->people.labelers, since) : s->people.labelers.count);
@@ -427,13 +430,21 @@ void pmp_serve_review(struct pmp_server *s, struct pmp_call *call, const struct 
   pmp_answer(s, call, &reply);
 }
 
+static void answered(struct pmp_server *s, struct pmp_reader_answer *a) {
+  if (a->score)
+    pmp_desk_rows_found(s, a->score);
+  else if (a->lease)
+    pmp_desk_leased(s, a->call, &a->reply, a->lease);
+  else if (a->reply.verb == PMP_VERB_CONTROL)
+    pmp_desk_gold_checked(s, a->call, &a->reply);
+  else
+    pmp_answer(s, a->call, &a->reply);
+}
+
 void pmp_query_answered(struct pmp_server *s) {
-  struct pmp_call *call = NULL;
-  struct pmp_reply reply;
-  struct pmp_lease_work *work = NULL;
-  while (pmp_readers_next(s->reader, &call, &reply, &work)) pmp_answer(s, call, &reply);
-  while (pmp_readers_next(s->lease_reader, &call, &reply, &work))
-    pmp_desk_leased(s, call, &reply, work);
+  struct pmp_reader_answer a;
+  while (pmp_readers_next(s->reader, &a)) answered(s, &a);
+  while (pmp_readers_next(s->lease_reader, &a)) answered(s, &a);
 }
 
 static void remember(struct pmp_session *session, const struct pmp_number *v) {

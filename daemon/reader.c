@@ -10,10 +10,8 @@
 #define ARENA_BYTES ((size_t)8 << 20)
 
 struct question {
-  struct pmp_call *call;
   struct pmp_request request;
-  struct pmp_reply reply;
-  struct pmp_lease_work *work; /* owned; of a lease */
+  struct pmp_reader_answer answer; /* with the work, owned */
 };
 
 struct pmp_readers {
@@ -135,32 +133,40 @@ static enum pmp_err read_one(struct pmp_readers *r, struct question *q, struct p
                              struct pmp_errmsg *msg) {
   switch (q->request.verb) {
   case PMP_VERB_HISTORY:
-    return read_history(r, &q->request.u.history, a, &q->reply.u.history, msg);
+    return read_history(r, &q->request.u.history, a, &q->answer.reply.u.history, msg);
   case PMP_VERB_LEASE:
-    return pmp_desk_reader_lease(&r->desk, q->work, a, &q->reply.u.lease, msg);
+    return pmp_desk_reader_lease(&r->desk, q->answer.lease, a, &q->answer.reply.u.lease, msg);
+  case PMP_VERB_CONTROL:
+    return pmp_desk_reader_gold(&r->desk, &q->request.u.control, msg);
   case PMP_VERB_REVIEW:
-    return pmp_desk_reader_review(&r->desk, &q->request.u.review, a, &q->reply.u.review, msg);
+    return pmp_desk_reader_review(&r->desk, &q->request.u.review, a, &q->answer.reply.u.review,
+                                  msg);
   default:
-    return read_events(r, &q->request.u.events, a, &q->reply.u.events, msg);
+    return read_events(r, &q->request.u.events, a, &q->answer.reply.u.events, msg);
   }
 }
 
 static void free_question(struct question *q) {
-  pmp_lease_work_free(q->work);
+  pmp_lease_work_free(q->answer.lease);
+  pmp_score_work_free(q->answer.score);
   free(q);
 }
 
 static void answer(struct pmp_readers *r, struct question *q) {
   struct pmp_errmsg msg = {{0}};
-  struct pmp_arena *a = &q->call->out;
-  q->reply.verb = q->request.verb;
+  if (q->answer.score) {
+    pmp_desk_reader_rows(&r->desk, q->answer.score);
+    return;
+  }
+  struct pmp_arena *a = &q->answer.call->out;
+  q->answer.reply.verb = q->request.verb;
   enum pmp_err err = pmp_call_arena(a, ARENA_BYTES);
   if (err == PMP_OK) err = read_one(r, q, a, &msg);
   if (err == PMP_OK) return;
-  memset(&q->reply, 0, sizeof q->reply);
-  q->reply.code = err <= PMP_EINTERNAL ? err : PMP_EINTERNAL;
-  q->reply.message = keep(a, msg.text[0] ? msg.text : pmp_err_name(err));
-  if (!q->reply.message) q->reply.message = "out of memory";
+  memset(&q->answer.reply, 0, sizeof q->answer.reply);
+  q->answer.reply.code = err <= PMP_EINTERNAL ? err : PMP_EINTERNAL;
+  q->answer.reply.message = keep(a, msg.text[0] ? msg.text : pmp_err_name(err));
+  if (!q->answer.reply.message) q->answer.reply.message = "out of memory";
   pmp_log_write(r->config.log, PMP_LOG_WARN, "PMP-READER", "error=%s reason=\"%s\"",
                 pmp_err_name(err), msg.text);
 }
@@ -205,22 +211,28 @@ enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call,
                               const struct pmp_request *request, struct pmp_lease_work *work) {
   struct question *q = calloc(1, sizeof *q);
   if (!q) return PMP_ENOMEM;
-  q->call = call;
+  q->answer.call = call;
   q->request = *request;
-  q->work = work;
+  q->answer.lease = work;
   const enum pmp_err err = pmp_ring_push(&r->in, q);
   if (err != PMP_OK) free(q);
   return err;
 }
 
-bool pmp_readers_next(struct pmp_readers *r, struct pmp_call **call, struct pmp_reply *reply,
-                      struct pmp_lease_work **work) {
+enum pmp_err pmp_readers_post_score(struct pmp_readers *r, struct pmp_score_work *score) {
+  struct question *q = calloc(1, sizeof *q);
+  if (!q) return PMP_ENOMEM;
+  q->answer.score = score;
+  const enum pmp_err err = pmp_ring_push(&r->in, q);
+  if (err != PMP_OK) free(q);
+  return err;
+}
+
+bool pmp_readers_next(struct pmp_readers *r, struct pmp_reader_answer *answer) {
   void *item = NULL;
   if (!pmp_ring_try_pop(&r->out, &item)) return false;
   struct question *q = item;
-  *call = q->call;
-  *reply = q->reply;
-  *work = q->work;
+  *answer = q->answer;
   free(q);
   return true;
 }

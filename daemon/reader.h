@@ -28,14 +28,23 @@ PMP_MUST_CHECK enum pmp_err pmp_readers_start(struct pmp_readers **r,
                                               const struct pmp_reader_config *config,
                                               struct pmp_errmsg *msg);
 /* Loop; never blocks. PMP_EBUSY when full. The call's request is a history, events or review
- * request, or a lease with its work, which belongs to the thread until it comes back. */
+ * request, a control of gold, or a lease with its work, which belongs to the thread until it comes
+ * back. */
 PMP_MUST_CHECK enum pmp_err pmp_readers_post(struct pmp_readers *r, struct pmp_call *call,
                                              const struct pmp_request *request,
                                              struct pmp_lease_work *work);
-/* Loop: the next finished one; reply's pointers lie in the call's out arena. *work: what a lease
- * was posted with, else NULL. false: none. */
-bool pmp_readers_next(struct pmp_readers *r, struct pmp_call **call, struct pmp_reply *reply,
-                      struct pmp_lease_work **work);
+/* The same for the rows of clips, which belong to nobody's call. */
+PMP_MUST_CHECK enum pmp_err pmp_readers_post_score(struct pmp_readers *r,
+                                                   struct pmp_score_work *score);
+
+struct pmp_reader_answer { /* what was posted, and the reply */
+  struct pmp_call *call;   /* NULL: score */
+  struct pmp_reply reply;  /* its pointers lie in the call's out arena */
+  struct pmp_lease_work *lease;
+  struct pmp_score_work *score;
+};
+/* Loop: the next finished one; false: none. */
+bool pmp_readers_next(struct pmp_readers *r, struct pmp_reader_answer *answer);
 /* Ends the thread and frees. Blocks until the current question is read. */
 void pmp_readers_close(struct pmp_readers *r);
 

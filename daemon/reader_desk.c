@@ -10,6 +10,7 @@
 
 void pmp_desk_reader_fini(struct pmp_desk_reader *r) {
   pmp_arena_fini(&r->stored);
+  pmp_arena_fini(&r->rows);
   r->chunk = 0;
 }
 

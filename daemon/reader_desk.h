@@ -12,6 +12,7 @@ struct pmp_desk_reader {
   const struct pmp_spec *spec;
   size_t message_bytes;    /* a reply's limit */
   struct pmp_arena stored; /* the last chunk, decoded */
+  struct pmp_arena rows;   /* its rows as arrays, where they had to be made */
   uint64_t chunk;          /* its id, 0: none */
   struct pmp_entry entry;
   struct pmp_chunk decoded;
@@ -28,7 +29,33 @@ PMP_MUST_CHECK enum pmp_err
 pmp_desk_reader_review(struct pmp_desk_reader *r, const struct pmp_review *q, struct pmp_arena *out,
                        struct pmp_review_reply *reply, struct pmp_errmsg *msg);
 
+/* Is what control names as gold an item of its chunk? PMP_EINVALID: it is not. */
+PMP_MUST_CHECK enum pmp_err pmp_desk_reader_gold(struct pmp_desk_reader *r,
+                                                 const struct pmp_control *c,
+                                                 struct pmp_errmsg *msg);
+/* Fills in the rows of the clips that are there, as far as memory allows. */
+void pmp_desk_reader_rows(struct pmp_desk_reader *r, struct pmp_score_work *work);
+
 #define PMP_REVIEW_MAX 1000 /* verdicts or items in one reply */
+
+/* reader_gold.c */
+struct pmp_gold_list {
+  struct pmp_gold_truth {
+    struct pmp_item_ref item;
+    int judgement;
+  } * gold; /* owned, [room], in order of items */
+  size_t count, room;
+};
+PMP_MUST_CHECK enum pmp_err pmp_gold_list_read(struct pmp_reader *db, struct pmp_gold_list *list,
+                                               struct pmp_errmsg *msg);
+/* PMP_ACCEPT or PMP_REJECT; 0: not known. */
+int pmp_gold_list_truth(const struct pmp_gold_list *list, struct pmp_item_ref item);
+/* The reply to a review of gold. */
+PMP_MUST_CHECK enum pmp_err pmp_desk_reader_list_gold(struct pmp_desk_reader *r,
+                                                      const struct pmp_review *q,
+                                                      struct pmp_arena *out,
+                                                      struct pmp_review_reply *reply,
+                                                      struct pmp_errmsg *msg);
 
 /* reader_verdicts.c, of the above: everything but leases. */
 /* The chunk, decoded, into r->decoded. PMP_ENOTFOUND, PMP_ECORRUPT. */

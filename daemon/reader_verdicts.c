@@ -94,6 +94,7 @@ struct said { /* an accept or reject that stands, or is surplus */
 };
 
 struct census {
+  struct pmp_gold_list gold;
   struct pmp_labeler_record *labeler; /* owned, [labelers_room] */
   char (*name)[PMP_STORE_NAME_MAX];   /* owned, [labelers_room] */
   uint32_t labelers, labelers_room;
@@ -104,6 +105,7 @@ struct census {
 };
 
 static void census_fini(struct census *c) {
+  free(c->gold.gold);
   free(c->labeler);
   free(c->name);
   free(c->said);
@@ -183,6 +185,18 @@ static enum pmp_err take_census(struct pmp_desk_reader *r, struct census *c,
   } while (c->paged == PAGE);
   if (c->count > 0) qsort(c->said, c->count, sizeof *c->said, compare_said);
   return PMP_OK;
+}
+
+/* What each person said last of each item whose truth is known. */
+static void measure(struct census *c) {
+  for (size_t i = 0; i < c->count; i++) {
+    const struct said *s = &c->said[i];
+    const bool last = i + 1 == c->count || s[1].who != s->who || compare_items(s, s + 1) != 0;
+    const int truth = last ? pmp_gold_list_truth(&c->gold, s->item) : 0;
+    if (truth == 0) continue;
+    c->labeler[s->who].gold++;
+    c->labeler[s->who].gold_right += s->accept == (truth == PMP_ACCEPT);
+  }
 }
 
 /* One rating a person and item, the latest; *out is malloc'd. */
@@ -293,6 +307,8 @@ static enum pmp_err count(struct pmp_desk_reader *r, const struct pmp_review *q,
   struct pmp_pair_table *table = NULL;
   size_t n = 0;
   enum pmp_err err = take_census(r, &c, msg);
+  if (err == PMP_OK) err = pmp_gold_list_read(r->db, &c.gold, msg);
+  if (err == PMP_OK) measure(&c);
   if (err == PMP_OK) err = ratings_of(&c, &rating, &n);
   const uint32_t raters = c.labelers < RATERS_MAX ? c.labelers : RATERS_MAX;
   if (err == PMP_OK && !(table = calloc((size_t)raters * raters + 1, sizeof *table)))
@@ -317,6 +333,7 @@ enum pmp_err pmp_desk_reader_review(struct pmp_desk_reader *r, const struct pmp_
                                     struct pmp_arena *out, struct pmp_review_reply *reply,
                                     struct pmp_errmsg *msg) {
   PMP_TRY(pmp_call_arena(out, r->message_bytes + ((size_t)8 << 20)));
+  if (q->subject == PMP_SUBJECT_GOLD) return pmp_desk_reader_list_gold(r, q, out, reply, msg);
   if (q->subject == PMP_SUBJECT_VERDICTS) return list(r, q, out, reply, msg);
   return count(r, q, out, reply, msg);
 }

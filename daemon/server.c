@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define TICK_MS 100
+#define DELETED_MAX                                                                                \
+  65536 /* chunks that retention deletes within a second, at most, as far as told */
 #define HOLD_MS 2
 #define STOP_NS 30000000000
 #define FULL_CHECKPOINT_NS 2000000000
@@ -133,6 +135,10 @@ static void learner_done(struct pmp_server *s, struct pmp_learn_out *o) {
   case PMP_LEARN_POLICY:
     pmp_weights_policy(s, in, o);
     break;
+  case PMP_LEARN_SCORE:
+    pmp_desk_rescored(s, in->score);
+    in->score = NULL;
+    break;
   case PMP_LEARN_STOP:
     s->learner_stopped = true;
     if (o->err != PMP_OK)
@@ -248,6 +254,7 @@ static void on_tick(uv_timer_t *timer) {
     pmp_transport_sweep(&s->data);
     pmp_publisher_sweep(&s->publisher, now);
     watch_store(s, now);
+    pmp_desk_upkeep(s, now);
     sd_notify(0, "WATCHDOG=1");
     s->swept_ns = now;
   }
@@ -341,6 +348,7 @@ static enum pmp_err open_store(struct pmp_server *s, struct pmp_errmsg *msg) {
       .compress_level = (int)s->config.store.compress_level,
       .capacity_rows = s->config.store.capacity_rows,
       .capacity_bytes = s->config.store.capacity_bytes,
+      .deleted_max = pmp_config_people(&s->config) ? DELETED_MAX : 0,
       .clock = s->clock,
       .log = &s->log,
   };

@@ -61,7 +61,8 @@ enum pmp_subject {
   PMP_SUBJECT_ITEMS,
   PMP_SUBJECT_VERDICTS,
   PMP_SUBJECT_LABELERS,
-  PMP_SUBJECT_AGREEMENT
+  PMP_SUBJECT_AGREEMENT,
+  PMP_SUBJECT_GOLD /* verdict records: items whose truth is known */
 };
 enum pmp_which { PMP_WHICH_REFERENCE, PMP_WHICH_POLICY };
 enum pmp_judgement { PMP_JUDGEMENT_NONE, PMP_ACCEPT, PMP_REJECT, PMP_SKIP, PMP_WITHDRAW };

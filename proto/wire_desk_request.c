@@ -71,7 +71,7 @@ enum pmp_err wire_out_lease(const struct wire_out *w, const struct pmp_lease *fr
 
 enum pmp_err wire_in_review(const struct wire_in *in, const PB(Review) * from,
                             struct pmp_review *out) {
-  if (from->subject <= 0 || from->subject > (int)PMP_SUBJECT_AGREEMENT)
+  if (from->subject <= 0 || from->subject > (int)PMP_SUBJECT_GOLD)
     return pmp_fail(in->msg, PMP_EINVALID, "review: unknown subject %d", (int)from->subject);
   out->subject = (enum pmp_subject)from->subject;
   out->after = from->after;

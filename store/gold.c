@@ -65,10 +65,9 @@ static enum pmp_err meet(struct pmp_writer *w, struct pmp_store_gold *g, struct 
 static enum pmp_err keep(struct pmp_writer *w, const struct pmp_store_gold *g,
                          struct pmp_errmsg *msg) {
   if (g->judgement == 0)
-    return pmp_writer_run(
-        w, PMP_SQL_GOLD_DROP,
-        pmp_db_bind(w->stmt[PMP_SQL_GOLD_DROP], "Uuu", g->chunk, g->row, g->rows), "drop gold",
-        msg);
+    return pmp_writer_run(w, PMP_SQL_GOLD_DROP,
+                          pmp_db_bind(w->stmt[PMP_SQL_GOLD_DROP], "Uuu", g->chunk, g->row, g->rows),
+                          "drop gold", msg);
   return pmp_writer_run(w, PMP_SQL_GOLD_SET,
                         pmp_db_bind(w->stmt[PMP_SQL_GOLD_SET], "UuuitI", g->chunk, g->row, g->rows,
                                     g->judgement, g->who, pmp_clock_wall(&w->config->clock)),

@@ -90,8 +90,8 @@ static const char step_chain[] =
     "CREATE TRIGGER event_is_kept BEFORE DELETE ON event"
     " BEGIN SELECT RAISE(ABORT, 'an event is never deleted'); END;";
 
-/* Items whose truth is known. Their chunks stay, so that they can be shown; `judgement` is that of a
- * verdict. */
+/* Items whose truth is known. Their chunks stay, so that they can be shown; `judgement` is that of
+ * a verdict. */
 static const char step_gold[] =
     "CREATE TABLE gold("
     "  chunk INTEGER NOT NULL REFERENCES chunk(id), row INTEGER NOT NULL, rows INTEGER NOT NULL,"

@@ -411,8 +411,7 @@ enum pmp_err pmp_store_open(struct pmp_store **out, const struct pmp_store_confi
   enum pmp_err err = keep_config(s, config, msg);
   if (err == PMP_OK) {
     s->group = calloc(s->config.group_ops_max, sizeof(struct pmp_store_op *));
-    if (s->config.deleted_max > 0)
-      s->deleted = calloc(s->config.deleted_max, sizeof *s->deleted);
+    if (s->config.deleted_max > 0) s->deleted = calloc(s->config.deleted_max, sizeof *s->deleted);
     if (s->group == NULL || (s->config.deleted_max > 0 && s->deleted == NULL) ||
         pmp_ring_init(&s->ring, s->config.queue_capacity) != PMP_OK)
       err = pmp_fail(msg, PMP_ENOMEM, "no memory for the store's queue");

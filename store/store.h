@@ -262,9 +262,9 @@ PMP_MUST_CHECK enum pmp_err pmp_store_submit(struct pmp_store *s, struct pmp_sto
 PMP_MUST_CHECK enum pmp_err pmp_store_run(struct pmp_store *s, struct pmp_store_op *op);
 /* Any thread; a consistent copy, never waits for the disk. */
 void pmp_store_stats(struct pmp_store *s, struct pmp_store_stats *out);
-/* Chunks that retention has deleted since the last call, in order, at most max into out; returns how
- * many. Those beyond config.deleted_max that nobody took are not told. Any thread; never waits for
- * the disk. */
+/* Chunks that retention has deleted since the last call, in order, at most max into out; returns
+ * how many. Those beyond config.deleted_max that nobody took are not told. Any thread; never waits
+ * for the disk. */
 uint32_t pmp_store_deleted(struct pmp_store *s, uint64_t *out, uint32_t max);
 /* CPU nanoseconds that the store's thread has used. */
 int64_t pmp_store_cpu_ns(struct pmp_store *s);

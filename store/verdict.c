@@ -135,8 +135,8 @@ static bool is_label(int judgement) {
 static void settle_state(struct pmp_store_verdict *v, struct judged *j) {
   const bool active = j->mine != 0 && j->mine_state == PMP_VERDICT_ACTIVE;
   const bool enough = v->wanted > 0 && j->others >= v->wanted && !v->leased;
-  const bool closed = is_label(v->judgement) && (enough || v->gold) &&
-                      !(active && is_label(j->mine_judgement));
+  const bool closed =
+      is_label(v->judgement) && (enough || v->gold) && !(active && is_label(j->mine_judgement));
   j->kept = j->mine != 0 && v->judgement == j->mine_judgement &&
             confidence_of(v) == j->mine_confidence && (active || closed);
   v->surplus = closed || j->kept;

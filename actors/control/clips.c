@@ -50,6 +50,7 @@ void pmp_clips_fini(struct pmp_clips *c) {
   break_off(c);
   forget_items(c);
   pmp_renderer_close(c->renderer);
+  if (c->folder[0] != '\0') rmdir(c->folder);
   free(c->rgb);
   memset(c, 0, sizeof *c);
 }
@@ -61,8 +62,15 @@ void pmp_clips_begin(struct pmp_clips *c) {
 
 /* ---- films ---- */
 
+/* In a folder of this process alone. */
 static enum pmp_err open_film(struct pmp_clips *c, struct pmp_errmsg *msg) {
-  snprintf(c->path, sizeof c->path, "/tmp/pmpo-clip-%ld.mp4", (long)getpid());
+  if (c->folder[0] == '\0') {
+    char folder[] = "/tmp/pmpo-clips-XXXXXX";
+    if (mkdtemp(folder) == NULL)
+      return pmp_fail(msg, PMP_EIO, "no folder for films below /tmp: %s", strerror(errno));
+    strcpy(c->folder, folder);
+    snprintf(c->path, sizeof c->path, "%s/clip.mp4", folder);
+  }
   return pmp_film_open(&c->film, c->path, c->config.width, c->config.height, c->config.fps, msg);
 }
 

@@ -26,12 +26,12 @@ struct pmp_clips_config {
 struct pmp_clips {
   struct pmp_clips_config config;
   struct pmp_renderer *renderer;
-  struct pmp_film *film;   /* of the running clip */
-  unsigned char *rgb;      /* owned: a frame */
-  char path[64];           /* of the film while it is made */
-  uint32_t running, first; /* rows so far and first row of the running clip; 0: none runs */
-  uint64_t frames;         /* of it */
-  uint64_t diverged;       /* the environment's count when it began */
+  struct pmp_film *film;     /* of the running clip */
+  unsigned char *rgb;        /* owned: a frame */
+  char folder[32], path[64]; /* of the film while it is made; "": none yet */
+  uint32_t running, first;   /* rows so far and first row of the running clip; 0: none runs */
+  uint64_t frames;           /* of it */
+  uint64_t diverged;         /* the environment's count when it began */
   uint64_t next_at, made, broken;
   size_t media_bytes; /* of this chunk */
   struct pmp_item item[PMP_CLIPS_OF_CHUNK];

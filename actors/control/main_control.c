@@ -19,7 +19,7 @@ enum {
   STRIPS_MAX = 64, /* episodes in one PNG */
   FILM_WIDTH = 480,
   PICTURE_WIDTH = 320,
-  CLIP_WIDTH = 240,
+  CLIP_WIDTH = 480,
   SIDE_MIN = 16,
   FPS = 30
 };

@@ -102,7 +102,9 @@ static void labeler_line(const struct pmp_labeler_record *l, bool json, struct p
   cell_count(t, 4, l->surplus);
   cell_count(t, 5, l->withdrawn);
   cell_real(t, 6, l->pairs > 0, l->agreement);
-  pmp_table_set(t, 7, pmp_format_time(l->last_ns, true, when));
+  cell_count(t, 7, l->gold);
+  cell_real(t, 8, l->gold > 0, l->gold > 0 ? (double)l->gold_right / (double)l->gold : 0);
+  pmp_table_set(t, 9, pmp_format_time(l->last_ns, true, when));
 }
 
 static int parse_json(struct pmp_ctl *ctl, int argc, char **argv, bool *json) {
@@ -124,7 +126,8 @@ static int run_labelers(struct pmp_ctl *ctl, int argc, char **argv) {
   const enum pmp_err err = pmp_ctl_once(ctl, PMP_ROLE_OBSERVER, &q, &reply, &msg);
   if (err != PMP_OK) return pmp_ctl_failed(ctl, err, &msg);
   struct pmp_table table;
-  pmp_table_init(&table, "who|>accepts|>rejects|>skips|>surplus|>taken back|>agreement|last");
+  pmp_table_init(&table,
+                 "who|>accepts|>rejects|>skips|>surplus|>taken back|>agreement|>gold|>right|last");
   for (uint32_t i = 0; i < reply.u.review.labelers; i++)
     labeler_line(&reply.u.review.labeler[i], json, &table);
   if (!json) {
@@ -141,8 +144,9 @@ const struct pmp_command pmp_command_labelers = {
     "labelers", "labelers [--json]", "who judged how much",
     "  --json  one JSON object a line\n"
     "\n"
-    "surplus: verdicts on items that had what they want; taken back: replaced or withdrawn;\n"
-    "agreement: share of verdicts that agree with others' on the same item.\n",
+    "surplus: verdicts on items that had what they want, or are gold; taken back: replaced or\n"
+    "withdrawn; agreement: share of verdicts that agree with others' on the same item; gold:\n"
+    "judged items whose truth is known (pmpoctl gold); right: share of these that were right.\n",
     run_labelers};
 
 /* ---- agreement ---- */

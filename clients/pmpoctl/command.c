@@ -5,13 +5,15 @@
 #include <string.h>
 
 static const struct pmp_command *const commands[] = {
-    &pmp_command_status,     &pmp_command_watch,   &pmp_command_history,  &pmp_command_actors,
-    &pmp_command_events,     &pmp_command_wait,    &pmp_command_label,    &pmp_command_verdict,
-    &pmp_command_verdicts,   &pmp_command_items,   &pmp_command_labelers, &pmp_command_agreement,
-    &pmp_command_pause,      &pmp_command_resume,  &pmp_command_set,      &pmp_command_refresh,
-    &pmp_command_checkpoint, &pmp_command_export,  &pmp_command_weights,  &pmp_command_import,
-    &pmp_command_stop,       &pmp_command_audit,   &pmp_command_token,    &pmp_command_certificate,
-    &pmp_command_experiment, &pmp_command_campaign};
+    &pmp_command_status,      &pmp_command_watch,      &pmp_command_history,
+    &pmp_command_actors,      &pmp_command_events,     &pmp_command_wait,
+    &pmp_command_label,       &pmp_command_verdict,    &pmp_command_verdicts,
+    &pmp_command_items,       &pmp_command_labelers,   &pmp_command_agreement,
+    &pmp_command_gold,        &pmp_command_pause,      &pmp_command_resume,
+    &pmp_command_set,         &pmp_command_refresh,    &pmp_command_checkpoint,
+    &pmp_command_export,      &pmp_command_weights,    &pmp_command_import,
+    &pmp_command_stop,        &pmp_command_audit,      &pmp_command_token,
+    &pmp_command_certificate, &pmp_command_experiment, &pmp_command_campaign};
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
 const struct pmp_command *pmp_command_at(size_t i) {

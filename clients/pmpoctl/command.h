@@ -26,6 +26,7 @@ extern const struct pmp_command pmp_command_items;
 extern const struct pmp_command pmp_command_verdicts;
 extern const struct pmp_command pmp_command_labelers;
 extern const struct pmp_command pmp_command_agreement;
+extern const struct pmp_command pmp_command_gold;
 extern const struct pmp_command pmp_command_pause;
 extern const struct pmp_command pmp_command_resume;
 extern const struct pmp_command pmp_command_checkpoint;

@@ -40,6 +40,9 @@ const secrets = {
   drop(role) { sessionStorage.removeItem(key(`token.${about.tokens ? role : 'start'}`)); },
 };
 
+// Why a role's token was let go: said when the next one is asked for.
+const refused = new Map();
+
 export const name = {
   get() { return localStorage.getItem(key('name')) || ''; },
   set(value) { localStorage.setItem(key('name'), value); },
@@ -82,7 +85,7 @@ export async function learnAbout() {
 const opening = new Map();
 async function open(role) {
   const token = secrets.get(role);
-  if (!token) throw new SignIn(role);
+  if (!token) throw new SignIn(role, refused.get(role));
   if (role === 'labeler' && !about.tokens && !name.get()) throw new SignIn(role);
   const body = { role, token };
   if (!about.tokens) body.name = role === 'labeler' ? name.get() : (name.get() || 'page');
@@ -90,9 +93,10 @@ async function open(role) {
   try {
     said = await (await raw('POST', '/api/session', { body })).json();
   } catch (error) {
-    if (error instanceof ApiError && (error.status === 401 || error.status === 400)) {
+    if (error instanceof ApiError && [400, 401, 403].includes(error.status)) {
       await learnAbout(); // tokens may have come or gone meanwhile
       secrets.drop(role);
+      refused.set(role, error.message);
       throw new SignIn(role, error.message);
     }
     throw error;
@@ -119,6 +123,7 @@ export async function session(role) {
 export function signIn(role, token, who) {
   if (who) name.set(who);
   if (token) secrets.set(role, token);
+  refused.delete(role);
   sessionStorage.removeItem(key(`session.${role}`));
   return session(role);
 }

@@ -175,9 +175,12 @@ export class LabelView {
       this.stage.replaceChildren(this.empty(Boolean(item)));
       this.meta.textContent = '';
     }
+    this.showAhead();
     this.showCounts();
     this.showLearner();
   }
+
+  showAhead() { this.stage.dataset.ahead = String(this.items.filter((i) => i.media.every((m) => m.text !== undefined || m.blob)).length); }
 
   reveal(item) {
     item.nodes = item.nodes || render(item, this.how, runOf()?.spec);
@@ -371,6 +374,7 @@ export class LabelView {
       if (state === 'gone') this.items = this.items.filter((i) => i !== item);
       if (!this.shown) this.show();
       else this.prepare();
+      this.showAhead();
     }
   }
 }

@@ -6,8 +6,14 @@ const HISTORY_MS = 4000;
 const EVENTS_SHOWN = 200;
 const CURVES = 4;
 // Shown first, of those that there are.
-const FAVOURITES = ['actor.eval_return', 'actor.return', 'eval.return', 'learner.loss', 'learner.accepted', 'learner.kl',
+const FAVOURITES = ['learner.reward_accuracy', 'actor.eval_return', 'actor.return', 'eval.return', 'learner.loss', 'learner.kl', 'learner.accepted',
   'learner.rejected', 'learner.steps_per_s', 'learner.entropy', 'learner.wait_share'];
+
+const percent = (v) => (v === undefined || v === null ? null : `${Math.round(100 * v)} %`);
+
+// What a setting is counted in, by its name.
+const UNITS = [[/_ms$/, 'ms'], [/_s$/, 's'], [/_bytes$/, 'bytes'], [/period$/, 'steps'], [/samples_per_/, 'rows']];
+const unitOf = (key) => (UNITS.find(([name]) => name.test(key)) || [null, ''])[1];
 
 const TILES = [
   ['learner steps', (n) => short(n['learner.steps'])],
@@ -17,9 +23,12 @@ const TILES = [
   ['mean return', (n) => (n['return.mean'] === undefined ? null : short(n['return.mean']))],
   ['last evaluation', (n) => (n['eval.return'] === undefined ? null : short(n['eval.return']))],
   ['rows to train on', (n) => short(n['replay.trainable'])],
-  ['items waiting', (n) => (n['store.open_items'] ? short(n['store.open_items']) : null)],
-  ['verdicts', (n) => (n['desk.verdicts'] ? short(n['desk.verdicts']) : null)],
-  ['accepted', (n) => (n['labels.accepted_share'] === undefined ? null : `${Math.round(100 * n['labels.accepted_share'])} %`)],
+  ['items waiting', (n) => (n['desk.open'] === undefined ? null : short(n['desk.open']))],
+  ['being judged', (n) => (n['desk.leased'] === undefined ? null : short(n['desk.leased']))],
+  ['verdicts since its start', (n) => (n['desk.verdicts'] ? short(n['desk.verdicts']) : null)],
+  ['people of late', (n) => (n['desk.labelers_active'] === undefined ? null : short(n['desk.labelers_active']))],
+  ['verdicts foretold', (n) => percent(n['learner.reward_accuracy'])],
+  ['accepted', (n) => percent(n['labels.accepted_share'])],
   ['actors', (n) => short(n['actors.active'])],
   ['rows stored', (n) => short(n['store.rows'])],
 ];
@@ -336,9 +345,8 @@ export class RunView {
       throw error;
     }
     if (!this.alive) return;
-    const percent = (v) => (v === null ? '–' : `${Math.round(100 * v)} %`);
     fill(this.$('people'), ['person', 'accepts', 'rejects', 'skips', 'withdrawn', 'agrees', 'known truth', 'last'],
-      who.map((l) => [l.who, short(l.accepts), short(l.rejects), short(l.skips), short(l.withdrawn), percent(l.agreement),
+      who.map((l) => [l.who, short(l.accepts), short(l.rejects), short(l.skips), short(l.withdrawn), percent(l.agreement) ?? '–',
         l.gold ? percent(l.gold_right / l.gold) : '–', span(Date.now() - l.last_ms)]), 'Nobody has judged anything yet.');
     const n = pairs.numbers;
     const parts = [];
@@ -368,15 +376,22 @@ export class RunView {
     input.value = s.value;
     input.spellcheck = false;
     input.setAttribute('aria-describedby', `${id}-doc`);
+    const unit = make('span', unitOf(s.key), 'unit');
     const button = make('button', 'Set');
     button.disabled = true;
     input.addEventListener('input', () => { button.disabled = input.value.trim() === s.value; });
     const doc = make('small', `${s.doc} (${s.range})`);
     doc.id = `${id}-doc`;
-    form.append(label, input, button, doc);
+    form.append(label, input, unit, button, doc);
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       input.blur();
+      const value = `${input.value.trim()} ${unitOf(s.key)}`.trim();
+      if (!await this.ask(`Set ${s.key} to ${value}?`, `It is ${s.value} now, and may be ${s.range}. The change is kept in the audit log.`, 'Set')) {
+        input.value = s.value;
+        button.disabled = true;
+        return;
+      }
       if (await this.control(button, { action: 'set', key: s.key, value: input.value.trim() })) this.settings().catch(() => {});
     });
     return form;
@@ -407,27 +422,43 @@ export class RunView {
     }
   }
 
-  // A small dialog: control wants an operator's token beside the observer's.
-  askOperator() {
+  // A small dialog of a form; what its `done` gives when it was agreed to, else the empty string.
+  dialog(title, nodes, agree, done) {
     const dialog = make('dialog', undefined, 'card');
     const form = make('form');
+    const head = make('h2', title);
+    const row = make('div', undefined, 'dialog-row');
+    const no = make('button', 'Cancel');
+    const ok = make('button', agree, 'primary');
     form.method = 'dialog';
+    head.id = 'dialog-title';
+    dialog.setAttribute('aria-labelledby', head.id);
+    no.type = 'button';
+    no.addEventListener('click', () => dialog.close(''));
+    ok.value = 'ok';
+    row.append(no, ok);
+    form.append(head, ...nodes, row);
+    dialog.append(form);
+    document.body.append(dialog);
+    dialog.showModal();
+    if (!dialog.querySelector('input')) ok.focus();
+    return new Promise((resolve) => {
+      dialog.addEventListener('close', () => {
+        dialog.remove();
+        resolve(dialog.returnValue === 'ok' ? done() : '');
+      });
+    });
+  }
+
+  ask(title, text, agree) { return this.dialog(title, [make('p', text, 'muted')], agree, () => 'yes'); }
+
+  // Control wants an operator's token beside the observer's.
+  askOperator() {
     const label = make('label', undefined, 'field');
     const input = make('input');
     input.type = 'password';
     input.autocomplete = 'off';
-    label.append(make('span', 'An operator’s token'), input);
-    const ok = make('button', 'Go on', 'primary');
-    ok.value = 'ok';
-    form.append(label, ok);
-    dialog.append(form);
-    document.body.append(dialog);
-    dialog.showModal();
-    return new Promise((resolve) => {
-      dialog.addEventListener('close', () => {
-        dialog.remove();
-        resolve(dialog.returnValue === 'ok' ? input.value.trim() : '');
-      });
-    });
+    label.append(make('span', 'Token'), input);
+    return this.dialog('This wants an operator’s token', [label], 'Go on', () => input.value.trim());
   }
 }

@@ -402,6 +402,100 @@ static void test_random_is_uniform(void **state) {
   pmp_items_fini(x);
 }
 
+static struct pmp_items *make_gold(uint32_t wanted, double share, uint64_t seed) {
+  struct pmp_items *x = NULL;
+  const struct pmp_items_config c = {.wanted = wanted,
+                                     .leases_per_person = 4,
+                                     .capacity = 100000,
+                                     .seed = seed,
+                                     .gold_share = share};
+  assert_int_equal(pmp_items_init(&x, &c), PMP_OK);
+  return x;
+}
+
+/* Leases one after another and judges; returns how many were gold, each a new one. */
+static uint32_t judge_some(struct pmp_items *x, const char *who, uint32_t count, bool seen[64]) {
+  uint32_t gold = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    struct pmp_items_view v;
+    assert_int_equal(pmp_items_lease(x, who, (enum pmp_items_order)(i % 4), NULL, 0, 9, 1, &v), 1);
+    assert_int_equal(v.labels, 0);
+    assert_true(v.score == 3);
+    if (pmp_items_is_gold(x, v.ref)) {
+      gold++;
+      assert_false(seen[v.ref.row]);
+      seen[v.ref.row] = true;
+    }
+    assert_int_equal(pmp_items_judged(x, v.ref, who, PMP_ACCEPT, 1), PMP_OK);
+  }
+  return gold;
+}
+
+static void test_gold_is_a_share_of_what_each_person_gets(void **state) {
+  (void)state;
+  for (uint64_t seed = 0; seed < 40; seed++) {
+    struct pmp_items *x = make_gold(1, 0.3, seed);
+    for (uint32_t row = 0; row < 400; row++) add(x, 7, row, 3, 0);
+    for (uint32_t row = 0; row < 60; row++)
+      assert_int_equal(pmp_items_gold(x, ref(row % 2 ? 3 : 9, row, 1)), PMP_OK);
+    const struct pmp_items_stats s = stats(x);
+    assert_int_equal(s.open, 400);
+    assert_int_equal(s.offered, 400);
+    assert_int_equal(s.gold, 60);
+    bool ann[64] = {false}, bob[64] = {false};
+    const uint32_t gold = judge_some(x, "ann", 50, ann);
+    assert_true(gold >= 13 && gold <= 17); /* 0.3 * 50, give or take 2 */
+    const uint32_t more = judge_some(x, "bob", 100, bob);
+    assert_true(more >= 28 && more <= 32);
+    assert_int_equal(stats(x).gold_leases, gold + more);
+    assert_int_equal(stats(x).gold, 60);
+    pmp_items_fini(x);
+  }
+}
+
+static void test_gold_is_never_open(void **state) {
+  (void)state;
+  struct pmp_items *x = make_gold(2, 0.9, 1);
+  struct pmp_items_view v[8];
+  add(x, 1, 0, 1, 0);
+  add(x, 1, 1, 2, 1);
+  assert_int_equal(pmp_items_gold(x, ref(1, 1, 1)), PMP_OK);
+  assert_int_equal(pmp_items_gold(x, ref(1, 1, 1)), PMP_OK);
+  assert_int_equal(pmp_items_gold(x, ref(0, 5, 3)), PMP_OK);
+  add(x, 0, 6, 1, 0); /* its rows are gold */
+  assert_int_equal(pmp_items_walk(x, 0, 0, 8, v), 1);
+  assert_int_equal(pmp_items_top(x, 8, v), 1);
+  assert_int_equal(v[0].ref.row, 0);
+  assert_int_equal(stats(x).open, 1);
+  /* Nothing else is to be had: gold alone is not given. */
+  assert_int_equal(pmp_items_judged(x, ref(1, 0, 1), "ann", PMP_REJECT, 1), PMP_OK);
+  for (int i = 0; i < 20; i++)
+    assert_int_equal(pmp_items_lease(x, "ann", PMP_ITEMS_OLDEST, NULL, 0, 9, 4, v), 0);
+  /* It stays when much is said of it, and when room is made. */
+  for (int i = 0; i < 5; i++) {
+    char who[8];
+    snprintf(who, sizeof who, "p%d", i);
+    assert_int_equal(pmp_items_judged(x, ref(0, 5, 3), who, PMP_ACCEPT, (uint32_t)i), PMP_OK);
+  }
+  assert_int_equal(pmp_items_judged(x, ref(0, 5, 3), "p1", PMP_WITHDRAW, 4), PMP_OK);
+  while (pmp_items_drop_oldest(x)) {
+  }
+  assert_int_equal(stats(x).gold, 2);
+  /* No more: the one has its labels, the other is open for who has not seen it. */
+  assert_int_equal(pmp_items_ungold(x, ref(0, 5, 3), 4), PMP_OK);
+  assert_int_equal(stats(x).gold, 1);
+  assert_int_equal(pmp_items_seen(x, ref(1, 1, 1), "ann"), PMP_OK);
+  assert_int_equal(pmp_items_ungold(x, ref(1, 1, 1), 1), PMP_OK);
+  assert_int_equal(pmp_items_ungold(x, ref(1, 1, 1), 1), PMP_OK);
+  assert_int_equal(stats(x).gold, 0);
+  assert_int_equal(pmp_items_lease(x, "ann", PMP_ITEMS_OLDEST, NULL, 0, 9, 4, v), 0);
+  assert_int_equal(pmp_items_lease(x, "dee", PMP_ITEMS_MOST_UNCERTAIN, NULL, 0, 9, 4, v),
+                   stats(x).open);
+  assert_int_equal(v[0].ref.row, 1);
+  assert_int_equal(v[0].labels, 1);
+  pmp_items_fini(x);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_orders),
@@ -410,6 +504,8 @@ int main(void) {
       cmocka_unit_test(test_bounds),
       cmocka_unit_test(test_like_a_list_of_everything),
       cmocka_unit_test(test_random_is_uniform),
+      cmocka_unit_test(test_gold_is_a_share_of_what_each_person_gets),
+      cmocka_unit_test(test_gold_is_never_open),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

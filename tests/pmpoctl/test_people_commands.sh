@@ -51,8 +51,34 @@ has '^0 kept, 6 known already'
 echo '{"item": "1:0"}' >"$work/bad"
 expect 1 verdicts --import "$work/bad" --as cem
 has 'line 1' err
+# Gold: what ada and bob said is measured by it.
+expect 0 gold 1:0 reject
+has 'judgement'
+expect 0 gold 1:1 accept --json
+has '"before":"none"'
+expect 0 gold --list --json
+[ "$(wc -l <"$work/out")" -eq 2 ] || no "two gold items, not: $(cat "$work/out")"
+has '"item":"1:0","judgement":"reject"'
+expect 0 gold --list
+has '^1:1  *accept'
+expect 0 labelers --json
+grep 'local:bob' "$work/out" | grep -q '"gold":2,"gold_right":1' || no "bob's two gold items, not: $(cat "$work/out")"
+expect 0 labelers
+has 'right'
+expect 1 gold 1:0+2 accept
+has 'none of its chunk' err
+expect 2 gold 1:0 maybe
+expect 2 gold 1:0
+expect 2 gold --list 1:0
+expect 0 gold 1:0 none
+expect 1 gold 1:0 none
+expect 0 gold 1:1 none
+expect 0 gold --list
+has '^no item is gold'
+expect 0 events
+has 'gold'
 expect 0 status --all
 has 'desk.open'
-for command in label items verdicts labelers agreement; do expect 0 $command --help; done
+for command in label items verdicts labelers agreement gold; do expect 0 $command --help; done
 stop
 exit $bad

@@ -83,13 +83,17 @@ def _die_with_the_test():
 class Daemon:
     """A pmpod of three-dimensional outcomes that people judge, in a folder of its own."""
 
-    def __init__(self, *settings):
+    def __init__(self, *settings, config=None):
+        """config: a YAML file in place of the settings here."""
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="pmpo-web-"))
         self.dir = self.root / "run"
-        self.settings = ["listen.desk=tcp://127.0.0.1:0", "listen.data=tcp://127.0.0.1:0", "label.judge=people", "learner.batch=16",
+        self.config = config
+        addresses = ["listen.desk=tcp://127.0.0.1:0", "listen.data=tcp://127.0.0.1:0"]
+        self.settings = [*addresses, *settings] if config else [*addresses, "label.judge=people", "learner.batch=16",
                          "learner.min_size=16", "learner.capacity=4096", "limits.chunk_rows=256", "learner.metrics_ms=50",
                          "spec.action_dim=2", *settings]
         self.process = None
+        self.actor = None
         self.trust = None  # of a daemon with TLS
 
     def pmpoctl(self, *arguments):
@@ -105,10 +109,14 @@ class Daemon:
         self.trust = ssl.create_default_context(cafile=str(tls / "ca.pem"))
 
     def make_token(self, name, role, *more):
-        return self.pmpoctl("token", "create", name, "--role", role, *more).split()[-1]
+        token = self.pmpoctl("token", "create", name, "--role", role, *more).split()[-1]
+        if self.process.poll() is None:  # it looks once a second
+            eventually(lambda: self.request("POST", "/api/session", {"token": token})[0] != 401)
+        return token
 
     def start(self):
         arguments = [str(BIN / "pmpod"), "-d", str(self.dir)]
+        arguments += ["-c", str(self.config)] if self.config else []
         for s in self.settings:
             arguments += ["-s", s]
         (self.dir / "endpoints.json").unlink(missing_ok=True)
@@ -130,9 +138,18 @@ class Daemon:
         return code
 
     def end(self):
+        if self.actor:
+            self.actor.kill()
+            self.actor.wait()
         if self.process and self.process.poll() is None:
             self.stop(signal.SIGKILL)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def act(self, *arguments):
+        """An actor that goes on until the test ends."""
+        with open(self.root / "actor.log", "ab") as log:
+            self.actor = subprocess.Popen([str(BIN / "pmpo-actor"), *arguments, "--connect", self.endpoints["desk"], "--name", "actor-1"],
+                                          stderr=log, stdout=log, preexec_fn=_die_with_the_test)
 
     def append(self, items, kind="media"):
         subprocess.run([str(BUILD / "tests" / "web_test_http"), "append", self.endpoints["data"], str(items), kind], check=True)

@@ -56,9 +56,12 @@ class Api(unittest.TestCase):
             bearer = self.bearer(path, method)
             headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
             answer = case.call(headers=headers, timeout=30)
-            case.validate_response(answer, checks=schemathesis.checks.CHECKS.get_by_names(
-                ["status_code_conformance", "content_type_conformance", "response_schema_conformance",
-                 "negative_data_rejection"]))
+            if answer.status_code in (414, 431):  # a head that libmicrohttpd has no room for: it comes to no route
+                return
+            checks = ["status_code_conformance", "content_type_conformance", "response_schema_conformance"]
+            if answer.status_code != 413:  # a refusal too, which the check of refusals does not know
+                checks.append("negative_data_rejection")
+            case.validate_response(answer, checks=schemathesis.checks.CHECKS.get_by_names(checks))
             self.assertNotEqual(500, answer.status_code, answer.text)
             self.assertEqual("nosniff", answer.headers["x-content-type-options"][0])
 

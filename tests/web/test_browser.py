@@ -13,7 +13,7 @@ try:
 except ImportError as error:
     support.skip(f"playwright: {error}")
 
-HERE_NOW = "() => !document.querySelector('[data-say=accept]')?.disabled"
+HERE_NOW = "() => document.querySelector('[data-say=accept]')?.disabled === false"
 ALL_SENT = "() => document.querySelector('#counts')?.dataset.unsent === '0'"
 
 
@@ -54,9 +54,14 @@ class Browser(unittest.TestCase):
             page.wait_for_function(HERE_NOW)
             page.keyboard.press(key)
 
-    def counted(self, *people):
-        """Active verdicts by person; each of another item and another request."""
-        active = [v for v in self.daemon.verdicts() if v["state"] == "active"]
+    def sign_in(self, page, token):
+        page.wait_for_selector("input[name=token]:visible")
+        page.fill("input[name=token]", token)
+        page.keyboard.press("Enter")
+
+    def counted(self, *people, token=None):
+        """Active verdicts by person; each of another item and another request. token: an observer's."""
+        active = [v for v in self.daemon.verdicts(token) if v["state"] == "active"]
         for who in people:
             mine = [v for v in active if v["who"] == f"local:{who}"]
             self.assertEqual(len(mine), len({v["item"] for v in mine}), f"{who} judged an item twice")
@@ -109,8 +114,8 @@ class Browser(unittest.TestCase):
         page = self.labeler("ada")
         self.judge(page, "a" * 20)
         page.wait_for_function(ALL_SENT)
+        page.wait_for_selector("#stage[data-ahead='6']")
         self.daemon.stop(9)
-        page.wait_for_function(HERE_NOW)  # the next ones are here
         page.keyboard.press("r")
         page.wait_for_function("() => document.querySelector('#counts').dataset.unsent === '1'")
         page.wait_for_selector("#link[data-state=off]")
@@ -123,8 +128,7 @@ class Browser(unittest.TestCase):
     def test_verdicts_wait_for_the_network(self):
         self.daemon.append(16)
         page = self.labeler("ada")
-        page.wait_for_function(HERE_NOW)
-        page.wait_for_timeout(500)
+        page.wait_for_selector("#stage[data-ahead='6']")
         page.context.set_offline(True)
         self.judge(page, "aaa")
         page.wait_for_function("() => document.querySelector('#counts').dataset.unsent === '3'")
@@ -201,6 +205,13 @@ class Browser(unittest.TestCase):
         page.wait_for_function("() => document.querySelector('#state').dataset.state !== 'paused'")
         page.fill("[id='set-optim.lr']", "0.0005")
         page.keyboard.press("Enter")
+        self.assertIn("0.0005", page.inner_text("dialog h2"))
+        page.get_by_role("button", name="Cancel").click()
+        page.wait_for_selector("dialog", state="detached")
+        page.fill("[id='set-optim.lr']", "0.0005")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("dialog")
+        page.keyboard.press("Enter")
         page.wait_for_function("() => [...document.querySelectorAll('#events li')].some((e) => e.textContent.includes('optim.lr'))")
         self.daemon.stop()
         page.wait_for_selector("#state[data-state=offline]")
@@ -220,6 +231,108 @@ class Browser(unittest.TestCase):
         page.fill("input[name=token]", self.daemon.url)  # the whole address will do
         page.keyboard.press("Enter")
         page.wait_for_selector(".stage")
+
+    def with_tokens(self, **roles):
+        """The daemon with 16 items, begun anew with a token for each name."""
+        self.daemon.append(16)
+        self.daemon.stop()
+        tokens = {name: self.daemon.make_token(name, role) for name, role in roles.items()}
+        self.daemon.start()
+        return tokens
+
+    def test_each_role_s_own_token(self):
+        tokens = self.with_tokens(ada="labeler", eye="observer", boss="operator")
+        brief = self.daemon.make_token("brief", "labeler", "--expires", "1s")
+        page = self.page()
+        for wrong in ("pmp_" + "x" * 43, tokens["eye"]):
+            self.sign_in(page, wrong)
+            page.wait_for_selector(".error:visible")
+            page.reload()  # and nothing is kept of it
+        support.eventually(lambda: self.daemon.request("POST", "/api/session", {"token": brief})[0] == 401)
+        self.sign_in(page, brief)
+        page.wait_for_selector(".error:visible")
+        self.assertIn("expired", page.inner_text(".error"))
+        self.sign_in(page, tokens["ada"])
+        self.judge(page, "ar")
+        page.wait_for_function(ALL_SENT)
+        page.reload()  # the session goes on
+        self.judge(page, "a")
+        page.wait_for_function(ALL_SENT)
+        self.assertEqual({("ada", "accept"): 2, ("ada", "reject"): 1}, dict(self.counted(token=tokens["eye"])))
+        page.click("#tab-run")
+        self.sign_in(page, tokens["eye"])
+        page.wait_for_selector("#tiles dd")
+        page.click("[data-do=pause]")
+        page.fill("dialog input", tokens["boss"])
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#state[data-state=paused]")
+        for token in tokens.values():
+            self.assertNotIn(token, (self.daemon.root / "log").read_text())
+
+    def test_a_token_revoked_in_the_middle(self):
+        tokens = self.with_tokens(ada="labeler", eye="observer")
+        page = self.page()
+        self.sign_in(page, tokens["ada"])
+        self.judge(page, "aaa")
+        page.wait_for_function(ALL_SENT)
+        page.wait_for_selector("#stage[data-ahead='6']")
+        page.context.set_offline(True)
+        self.judge(page, "rr")
+        self.daemon.pmpoctl("token", "revoke", "ada")
+        support.eventually(lambda: self.daemon.request("POST", "/api/session", {"token": tokens["ada"]})[0] == 401)
+        page.context.set_offline(False)
+        page.wait_for_selector("input[name=token]:visible")
+        page.wait_for_selector(".error:visible")
+        self.assertEqual({("ada", "accept"): 3}, dict(self.counted(token=tokens["eye"])))
+        self.sign_in(page, self.daemon.make_token("ada", "labeler"))
+        page.wait_for_function(ALL_SENT)
+        self.assertEqual({("ada", "accept"): 3, ("ada", "reject"): 2}, dict(self.counted(token=tokens["eye"])))
+
+    def test_over_tls(self):
+        self.daemon.append(16)
+        self.daemon.stop()
+        self.daemon.make_certificate()
+        self.daemon.start()
+        page = self.labeler("ada", ignore_https_errors=True)
+        self.assertTrue(page.url.startswith("https://"))
+        page.wait_for_selector(".stage img")
+        self.judge(page, "arars")
+        page.wait_for_function(ALL_SENT)
+        self.assertEqual(5, sum(self.counted("ada").values()))
+        page.click("#tab-run")
+        page.wait_for_selector("#tiles dd")
+
+    def test_a_film(self):
+        self.daemon.end()
+        self.daemon = support.Daemon(config=support.SOURCE / "examples" / "people" / "cheetah-reward.yaml").start()
+        self.addCleanup(self.daemon.end)
+        self.daemon.act("control", "--clips", "50", "--clip-every", "60")
+        page = self.labeler("ada")
+        page.wait_for_function("() => document.querySelector('.stage video') || document.querySelector('.stage table')", timeout=60000)
+        if not page.locator(".stage video").count() or self.daemon.actor.poll() is not None:
+            self.skipTest("this actor draws no films: " + (self.daemon.root / "actor.log").read_text()[-300:])
+        film = "document.querySelector('.stage video')"
+        page.wait_for_function(f"() => !{film}.paused && {film}.readyState === 4")
+        self.assertEqual([True, True, True, False], page.evaluate(f"(v => [v.loop, v.muted, v.playsInline, v.controls])({film})"))
+        page.evaluate(f"() => {{ window.laps = 0; {film}.addEventListener('seeking', () => window.laps++); }}")
+        page.wait_for_function("() => window.laps > 1")  # from the end to the beginning
+        self.assertRegex(page.get_attribute(".stage video", "aria-label"), r"film without sound .* 0\.5 s")
+        page.keyboard.press(" ")
+        page.wait_for_function(f"() => {film}.paused")
+        page.get_by_role("button", name="Play the film").click()
+        page.wait_for_function(f"() => !{film}.paused")
+        page.keyboard.press("f")
+        self.assertEqual(0.5, page.evaluate(f"{film}.playbackRate"))
+        page.click(".as-numbers summary")
+        self.assertEqual(100, page.locator(".as-numbers tr").count())  # conditions and actions of 50 steps
+        page.wait_for_function("() => document.querySelector('#wings video')?.readyState >= 3")  # the next one is decoded
+        following = page.evaluate("document.querySelector('#wings video').src")
+        page.keyboard.press("a")
+        page.wait_for_function(f"(src) => {film}?.src === src", arg=following)
+        page.wait_for_function(f"() => !{film}.paused")
+        page.keyboard.press("u")
+        page.wait_for_function("() => /[0-9]/.test(document.querySelector('#reference').textContent)")
+        page.wait_for_function("() => /waits for 20 more verdicts/.test(document.querySelector('#learner').textContent)")
 
     def test_how_fast(self):
         """Figures; the bounds are wide, for machines that do other things too."""

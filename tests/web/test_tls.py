@@ -72,7 +72,7 @@ class Tls(unittest.TestCase):
         session = self.daemon.session("labeler", "bob")
         verdicts = [{"request_id": f"big-{i}", "item": f"{900 + i}:0", "judgement": "reject", "note": "x" * 4000} for i in range(200)]
         status, said = self.daemon.request("POST", "/api/verdicts", {"verdicts": verdicts}, session)
-        self.assertEqual((200, ["not_found"] * 200), (status, [r["code"] for r in said["results"]]), said)
+        self.assertEqual((200, {"not found"}, 200), (status, {r["code"] for r in said["results"]}, len(said["results"])))
         self.alive()
 
     def test_events_come_as_they_happen(self):

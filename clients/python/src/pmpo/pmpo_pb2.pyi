@@ -222,6 +222,7 @@ class _SubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Subject.Value
     VERDICTS: _Subject.ValueType  # 2
     LABELERS: _Subject.ValueType  # 3
     AGREEMENT: _Subject.ValueType  # 4
+    SUBJECT_GOLD: _Subject.ValueType  # 5
 
 class Subject(_Subject, metaclass=_SubjectEnumTypeWrapper):
     """---- what people said ---------------------------------------------------------------------------------------------"""
@@ -231,6 +232,7 @@ ITEMS: Subject.ValueType  # 1
 VERDICTS: Subject.ValueType  # 2
 LABELERS: Subject.ValueType  # 3
 AGREEMENT: Subject.ValueType  # 4
+SUBJECT_GOLD: Subject.ValueType  # 5
 Global___Subject: _TypeAlias = Subject  # noqa: Y015
 
 class _VerdictState:
@@ -267,6 +269,7 @@ class _ActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Action.ValueTy
     REFRESH: _Action.ValueType  # 4
     STOP: _Action.ValueType  # 5
     SET: _Action.ValueType  # 6
+    GOLD: _Action.ValueType  # 7
 
 class Action(_Action, metaclass=_ActionEnumTypeWrapper): ...
 
@@ -277,6 +280,7 @@ CHECKPOINT: Action.ValueType  # 3
 REFRESH: Action.ValueType  # 4
 STOP: Action.ValueType  # 5
 SET: Action.ValueType  # 6
+GOLD: Action.ValueType  # 7
 Global___Action: _TypeAlias = Action  # noqa: Y015
 
 @_typing.final
@@ -1436,7 +1440,7 @@ class Review(_message.Message):
     WHO_FIELD_NUMBER: _builtins.int
     subject: Global___Subject.ValueType
     after: _builtins.int
-    """ITEMS, VERDICTS: past this id (of a chunk, of a verdict)"""
+    """ITEMS, VERDICTS, SUBJECT_GOLD: past this id (of a chunk, of a record)"""
     count: _builtins.int
     """at most; 0: the daemon's limit"""
     who: _builtins.str
@@ -1640,7 +1644,9 @@ class ReviewReply(_message.Message):
     @_builtins.property
     def item(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemRecord]: ...
     @_builtins.property
-    def verdict(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerdictRecord]: ...
+    def verdict(self) -> _containers.RepeatedCompositeFieldContainer[Global___VerdictRecord]:
+        """SUBJECT_GOLD: items whose truth is known, and who said it when"""
+
     @_builtins.property
     def labeler(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelerRecord]: ...
     @_builtins.property
@@ -2037,9 +2043,9 @@ class Control(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     action: Global___Action.ValueType
     key: _builtins.str
-    """SET"""
+    """SET; GOLD: the item, "CHUNK:ROW" or "CHUNK:ROW+ROWS" """
     value: _builtins.str
-    """SET"""
+    """SET; GOLD: its truth, "accept" or "reject", or "none" """
     def __init__(
         self,
         *,
