@@ -185,8 +185,9 @@ enum pmp_err pmp_tokens_load(struct pmp_tokens *t, const char *dir, struct pmp_e
   free(t->token);
   t->token = NULL;
   t->count = 0;
-  t->present = true; /* unreadable is not absent */
-  memset(t->stamp, 0, sizeof t->stamp); /* tried again at the next look */
+  t->present = true;                                               /* unreadable is not absent */
+  if (err == PMP_ENOMEM || err == PMP_EINTERNAL || err == PMP_EIO) /* no fault of the file's */
+    memset(t->stamp, 0, sizeof t->stamp);                          /* try again at the next look */
   return err == PMP_ENOMEM || err == PMP_EINTERNAL ? err : PMP_ECORRUPT;
 }
 

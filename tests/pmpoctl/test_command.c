@@ -18,7 +18,7 @@ static void test_every_command_is_complete(void **state) {
     assert_true(c->help[0] != '\0' && c->help[strlen(c->help) - 1] == '\n');
     assert_ptr_equal(pmp_command_find(c->name), c);
   }
-  assert_int_equal(n, 26);
+  assert_int_equal(n, 27);
   assert_null(pmp_command_find("nothing"));
 }
 
