@@ -157,11 +157,69 @@ static void check_chunks(struct check *c) {
   free(data);
 }
 
+/* A number that the first column of the first row holds; fallback: there is none. */
+static uint64_t number_of(struct check *c, const char *sql, uint64_t fallback) {
+  sqlite3_stmt *row = NULL;
+  uint64_t value = fallback;
+  if (sqlite3_prepare_v2(c->db, sql, -1, &row, NULL) == SQLITE_OK &&
+      sqlite3_step(row) == SQLITE_ROW && sqlite3_column_type(row, 0) != SQLITE_NULL)
+    value = pmp_db_u64(row, 0);
+  sqlite3_finalize(row);
+  return value;
+}
+
+/* Texts end where their bytes do: the chain and everybody who reads them see nothing behind a NUL.
+ */
+static bool whole_texts(sqlite3_stmt *row, int from, int to) {
+  for (int i = from; i <= to; i++) {
+    const char *text = (const char *)sqlite3_column_text(row, i);
+    if (!text || strlen(text) != (size_t)sqlite3_column_bytes(row, i)) return false;
+  }
+  return true;
+}
+
+/* Every verdict is in the audit log as it was given, and every one of the log is kept. */
+static void check_verdict_events(struct check *c, uint64_t chain_from) {
+  static const char gather[] =
+      "CREATE TEMP TABLE said AS SELECT who, json_extract(detail, '$.commit') AS id,"
+      " json_extract(detail, '$.item') AS item, json_extract(detail, '$.judgement') AS judgement,"
+      " json_extract(detail, '$.request') AS request,"
+      " json_extract(detail, '$.confidence') AS confidence FROM event WHERE kind = 'verdict';"
+      "CREATE INDEX temp.said_id ON said(id);";
+  static const char compare[] =
+      "SELECT v.id, s.id IS NULL FROM verdict v LEFT JOIN said s ON s.id = v.id WHERE v.id >= ?1"
+      " AND (s.id IS NULL OR s.who <> v.principal OR s.request <> v.request_id"
+      " OR s.item <> printf('%d:%d+%d', v.chunk, v.row, v.rows)"
+      " OR s.judgement <> CASE v.judgement WHEN 1 THEN 'accept' WHEN 2 THEN 'reject' WHEN 3 THEN"
+      " 'skip' ELSE 'withdraw' END OR abs(s.confidence - v.confidence) > 1e-6) ORDER BY v.id";
+  sqlite3_stmt *row = NULL;
+  if (sqlite3_exec(c->db, gather, NULL, NULL, NULL) != SQLITE_OK) {
+    fault(c, "verdicts cannot be held against the events: %s", sqlite3_errmsg(c->db));
+    return;
+  }
+  const uint64_t from =
+      chain_from == 1 ? 0 : number_of(c, "SELECT min(id) FROM said", (uint64_t)INT64_MAX);
+  int rc = sqlite3_prepare_v2(c->db, compare, -1, &row, NULL);
+  if (rc == SQLITE_OK) rc = pmp_db_bind(row, "U", from);
+  while (rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
+    fault(c, "verdict %" PRIu64 ": %s", pmp_db_u64(row, 0),
+          sqlite3_column_int(row, 1) ? "no event tells of it" : "it is not what its event tells");
+    rc = SQLITE_OK;
+  }
+  if (rc != SQLITE_DONE) fault(c, "verdicts cannot be compared: %s", sqlite3_errmsg(c->db));
+  sqlite3_finalize(row);
+  const uint64_t gone = number_of(
+      c, "SELECT count(*) FROM said s LEFT JOIN verdict v ON v.id = s.id WHERE v.id IS NULL", 0);
+  if (gone > 0) fault(c, "%" PRIu64 " verdicts that events tell of are not there", gone);
+}
+
 static void check_chain(struct check *c) {
   sqlite3_stmt *row = NULL;
   uint8_t hash[PMP_CHAIN_BYTES] = {0};
   bool begun = false;
   uint64_t last = 0;
+  const uint64_t chain_from =
+      number_of(c, "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'chain_from'", UINT64_MAX);
   int rc = sqlite3_prepare_v2(
       c->db, "SELECT id, wall_ns, who, kind, detail, hash FROM event ORDER BY id", -1, &row, NULL);
   while (rc == SQLITE_OK && (rc = sqlite3_step(row)) == SQLITE_ROW) {
@@ -169,8 +227,9 @@ static void check_chain(struct check *c) {
     const bool has = sqlite3_column_bytes(row, 5) == PMP_CHAIN_BYTES;
     if (id != last + 1) fault(c, "event %" PRIu64 ": events before it are missing", id);
     last = id;
-    begun = begun || has;
+    begun = begun || has || id >= chain_from;
     rc = SQLITE_OK;
+    if (!whole_texts(row, 2, 4)) fault(c, "event %" PRIu64 ": a text with a NUL in it", id);
     if (!begun) continue; /* from before there was a chain */
     pmp_chain_next(
         hash, id, sqlite3_column_int64(row, 1), (const char *)sqlite3_column_text(row, 2),
@@ -184,6 +243,7 @@ static void check_chain(struct check *c) {
   }
   if (rc != SQLITE_DONE) fault(c, "events cannot be checked to the end: %s", sqlite3_errmsg(c->db));
   sqlite3_finalize(row);
+  check_verdict_events(c, chain_from);
 }
 
 static void check_labels(struct check *c) {

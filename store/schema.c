@@ -84,6 +84,8 @@ static const char step_history[] =
  * have no hash. Verdicts are events too, many of them: the others are found without them. */
 static const char step_chain[] =
     "ALTER TABLE event ADD COLUMN hash BLOB CHECK(hash IS NULL OR length(hash) = 32);"
+    "INSERT OR REPLACE INTO meta(key, value) SELECT 'chain_from', CAST(coalesce(max(id), 0) + 1 AS "
+    "TEXT) FROM event;"
     "CREATE INDEX event_other ON event(id) WHERE kind <> 'verdict';"
     "CREATE TRIGGER event_stays BEFORE UPDATE ON event"
     " BEGIN SELECT RAISE(ABORT, 'an event is never changed'); END;"

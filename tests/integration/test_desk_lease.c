@@ -230,6 +230,52 @@ static void skipped_items_make_room(void **state) {
   small_run_fini(&s);
 }
 
+static uint64_t open_now(struct small_run *s) {
+  assert_int_equal(test_rpc_status(&s->observer), PMP_OK);
+  return (uint64_t)test_rpc_number(&s->observer, "desk.open");
+}
+
+/* What is taken back opens the item it closed, and nothing that is no item; a request that is sent
+ * again changes nothing that came after it; labels of one person are one label. */
+static void verdicts_open_and_close_items_only(void **state) {
+  (void)state;
+  struct small_run s;
+  desk_init(&s);
+  test_pmpod_set(&s.d, "desk.labels_wanted=2");
+  small_run_start(&s);
+  struct test_rpc ann, bob;
+  person(&s, &ann, "ann");
+  person(&s, &bob, "bob");
+  struct test_outcomes o;
+  const uint64_t chunk = append_items(&s, 1, &o); /* 0+2, 2+1, 4+3 */
+  const struct pmp_item_ref wide = {chunk, 4, 4}, wider = {chunk, 3, 5}, none = {chunk, 5, 1};
+  assert_int_equal(open_now(&s), 3);
+  assert_int_equal(judge(&ann, "n1", none, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(judge(&ann, "n2", none, PMP_WITHDRAW), PMP_OK);
+  assert_int_equal(open_now(&s), 3); /* 5+1 is none */
+
+  assert_int_equal(judge(&ann, "w1", wide, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(judge(&ann, "w2", wider, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(open_now(&s), 3); /* two of ann's, and two people are wanted */
+  assert_int_equal(judge(&bob, "w1", wide, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(open_now(&s), 2);
+
+  const struct pmp_item_ref first = {chunk, 0, 2};
+  assert_int_equal(judge(&ann, "f1", first, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(judge(&bob, "f1", first, PMP_ACCEPT), PMP_OK);
+  assert_int_equal(open_now(&s), 1);
+  assert_int_equal(judge(&ann, "f2", first, PMP_WITHDRAW), PMP_OK);
+  assert_int_equal(open_now(&s), 2);
+  assert_int_equal(judge(&ann, "f3", first, PMP_REJECT), PMP_OK);
+  assert_int_equal(open_now(&s), 1);
+  assert_true(say(&ann, "f2", first, PMP_WITHDRAW).duplicate); /* its reply was lost */
+  assert_int_equal(open_now(&s), 1);
+  assert_int_equal(lease(&ann, 8, "")->items, 1); /* 2+1 alone */
+  test_rpc_close(&ann);
+  test_rpc_close(&bob);
+  small_run_fini(&s);
+}
+
 static void label_all(struct test_rpc *r, const char *name, int people_seen[64], int *count,
                       int at_most) {
   for (int i = 0; i < at_most; i++) {
@@ -400,6 +446,7 @@ int main(void) {
       cmocka_unit_test(leases_are_held_given_back_and_lost),
       cmocka_unit_test(leases_end_with_time),
       cmocka_unit_test(skipped_items_make_room),
+      cmocka_unit_test(verdicts_open_and_close_items_only),
       cmocka_unit_test(killed_in_the_middle),
       cmocka_unit_test(what_was_said_is_listed),
       cmocka_unit_test(quotas_and_other_runs),

@@ -123,6 +123,12 @@ static void whoever_changes_it_is_found_out(void **state) {
       {"DELETE FROM event WHERE id = 1", "event 2: events before it are missing"},
       {"UPDATE event SET hash = NULL WHERE id = 2", "event 2: it has no hash"},
       {"UPDATE event SET hash = zeroblob(32) WHERE id = 3", "event 3: it, or its place"},
+      {"UPDATE event SET hash = NULL", "event 1: it has no hash"},
+      {"UPDATE event SET detail = detail || char(0) || 'more' WHERE id = 2",
+       "event 2: a text with a NUL"},
+      {"UPDATE verdict SET judgement = 2", "verdict 2: it is not what its event tells"},
+      {"UPDATE verdict SET principal = 'eve'", "verdict 2: it is not what its event tells"},
+      {"DELETE FROM verdict", "1 verdicts that events tell of are not there"},
   };
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -130,6 +136,10 @@ static void whoever_changes_it_is_found_out(void **state) {
     assert_int_equal(bench_setup(&made), 0);
     struct bench *b = made;
     for (int n = 0; n < 4; n++) add_event(b, "e");
+    append(b, "a", hello(b, "a", 1), 1, "chunk", 10);
+    struct pmp_store_op v = op_verdict("ada", "r1", 1, 2, 3, 1, 0.9F);
+    run_ok(b, &v);
+    free_verdict(&v);
     bench_close(b);
     assert_clean(b->path, NULL);
     char sql[512];
