@@ -151,7 +151,38 @@ static void scores_follow_what_people_say(void **state) {
   small_run_fini(&s);
 }
 
+/* A clip longer than the reward takes is kept, said, and learned from by nobody: the run goes on,
+ * and on after a kill. */
+static void clips_too_long_stop_nothing(void **state) {
+  (void)state;
+  struct small_run s;
+  rescore_init(&s);
+  test_pmpod_set(&s.d, "reward.clip_rows=9");
+  small_run_start(&s);
+  struct test_rpc ann;
+  test_rpc_open(&ann, s.d.desk);
+  assert_int_equal(test_rpc_hello(&ann, PMP_ROLE_LABELER, "ann", 0), PMP_OK);
+  const uint64_t chunk = append(&s, 1);
+  for (uint32_t c = 0; c < CLIPS; c++) judge(&ann, chunk, c);
+  test_sleep_ms(200);
+  test_rpc_close(&ann);
+  small_run_disconnect(&s);
+  test_pmpod_kill(&s.d);
+  test_pmpod_start(&s.d);
+  small_run_connect(&s, 1);
+  for (int waited = 0;; waited += 50) {
+    assert_int_equal(test_rpc_status(&s.observer), PMP_OK);
+    const char *why = test_rpc_text(&s.observer, "reason");
+    if (strstr(why, "0 of 4 clips judged")) break;
+    if (waited > 10000) fail_msg("the learner says: %s", why);
+    test_sleep_ms(50);
+  }
+  assert_int_equal(append(&s, 2) > chunk, 1);
+  small_run_fini(&s);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(scores_follow_what_people_say)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(scores_follow_what_people_say),
+                                     cmocka_unit_test(clips_too_long_stop_nothing)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
