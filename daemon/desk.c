@@ -40,10 +40,7 @@ static void to_learner(struct pmp_server *s, struct pmp_store_verdict *v) {
   in->first = v->first;
   in->label = v->label;
   in->labels = v->labels;
-  in->data = v->data;
-  in->bytes = v->bytes;
   v->label = NULL;
-  v->data = NULL;
   s->learn_inflight++;
   if (pmp_learn_post(s->learn, in) != PMP_OK) {
     pmp_learn_in_free(in);
@@ -120,10 +117,9 @@ static void verdict_done(struct pmp_server *s, struct pmp_pending *p) {
   count_verdict(s, v, err);
   if (err == PMP_OK) {
     index_verdict(s, v);
-    if (v->labels > 0 && v->data) to_learner(s, v);
+    if (v->labels > 0) to_learner(s, v);
   }
   free(v->label);
-  free(v->data);
   free(v->judge);
   if (--b->left == 0) answer_batch(s, b);
   free(one);
@@ -157,6 +153,7 @@ static enum pmp_err submit_one(struct pmp_server *s, struct batch *b, uint32_t i
   op->rows = v->rows;
   op->judgement = (int)v->judgement;
   op->confidence = v->confidence;
+  op->no_data = true; /* films and all: the learner reads what it needs */
   op->note = v->note; /* in the call's arena, which stays until the reply */
   op->only_known = quota > 0 && gives && who->given + who->pending >= quota;
   s->count.desk_refused_quota += op->only_known;

@@ -634,7 +634,6 @@ void pmp_learn_out_free(struct pmp_learn_out *out) {
 void pmp_learn_in_free(struct pmp_learn_in *in) {
   if (!in) return;
   free(in->label);
-  free(in->data);
   pmp_score_work_free(in->score);
   free(in);
 }
@@ -678,6 +677,7 @@ void pmp_learn_close(struct pmp_learn *l) {
   pmp_ring_fini(&l->out);
   pmp_trainer_close(l->trainer);
   pmp_reward_close(l->reward);
+  pmp_reader_close(l->judged);
   free(l->kept);
   pmp_arena_fini(&l->arena);
   pthread_mutex_destroy(&l->lock);

@@ -50,9 +50,7 @@ struct pmp_learn_in { /* malloc'd by the poster, freed by the poster when it com
   struct pmp_job *job;
   struct pmp_store_label *label; /* owned */
   uint32_t labels;
-  void *data; /* owned: the judged chunk as sent */
-  size_t bytes;
-  uint64_t chunk;
+  uint64_t chunk; /* the judged one; the learner reads it from the store */
   bool first;
   struct pmp_score_work *score; /* owned */
   char key[PMP_STORE_NAME_MAX], value[PMP_CONFIG_TEXT_MAX];

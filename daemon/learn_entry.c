@@ -170,6 +170,19 @@ static enum pmp_err decode_stored(struct pmp_learn *l, const void *data, size_t 
   return pmp_stored_decode(spec, data, bytes, room, &l->arena, chunk, msg);
 }
 
+/* The chunk of a committed verdict. Several verdicts in a row are often on one. */
+static enum pmp_err read_judged(struct pmp_learn *l, uint64_t id, struct pmp_chunk *chunk,
+                                struct pmp_errmsg *msg) {
+  struct pmp_entry *e = &l->judged_chunk;
+  if (!l->judged) PMP_TRY(pmp_reader_open(&l->judged, l->store_path, NULL, msg));
+  if (e->chunk != id) {
+    e->chunk = 0;
+    PMP_TRY(pmp_reader_chunk(l->judged, id, e, msg));
+    e->chunk = id;
+  }
+  return decode_stored(l, e->data, e->bytes, chunk, msg);
+}
+
 enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struct pmp_errmsg *msg) {
   enum pmp_err err = PMP_OK;
   const int64_t from = pmp_clock_mono(&l->config.clock);
@@ -183,7 +196,7 @@ enum pmp_err pmp_learn_entry(struct pmp_learn *l, struct pmp_learn_in *in, struc
     l->rows += in->job->chunk.rows;
   } else if (in->kind == PMP_LEARN_VERDICT) {
     struct pmp_chunk chunk;
-    err = decode_stored(l, in->data, in->bytes, &chunk, msg);
+    err = read_judged(l, in->chunk, &chunk, msg);
     if (err == PMP_OK)
       err = apply_labels(l, &chunk, in->chunk, in->commit, in->label, in->labels, false, msg);
   } else {

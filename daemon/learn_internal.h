@@ -47,8 +47,10 @@ struct pmp_learn {
   int64_t run_ns, wait_ns, ran_ns; /* as in the status; ran_ns: clock up to which they count */
   uint64_t rows;                   /* taken in by this process */
   struct pmp_pace pace;
-  struct pmp_reward *reward; /* owned; NULL: rows bring their rewards */
-  uint64_t reward_owed;      /* steps of its fit that verdicts have paid for */
+  struct pmp_reader *judged;     /* owned: reads chunks that people judge; NULL until the first */
+  struct pmp_entry judged_chunk; /* the last one, whose data live until the next is read */
+  struct pmp_reward *reward;     /* owned; NULL: rows bring their rewards */
+  uint64_t reward_owed;          /* steps of its fit that verdicts have paid for */
   uint64_t window_steps, save_step;
   double sum[PMP_STEP_NUMBERS];
   uint64_t sum_n[PMP_STEP_NUMBERS];

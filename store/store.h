@@ -117,6 +117,7 @@ struct pmp_store_verdict { /* in */
   float confidence;
   const char *note; /* borrowed */
   uint32_t wanted;  /* accepts and rejects that an item takes, of different people; 0: any number */
+  bool no_data;     /* the caller reads the chunk itself where labels changed: data stays NULL */
   bool leased;     /* the principal held a lease: it counts even if the item got enough meanwhile */
   bool only_known; /* a request that was not kept before is PMP_EFORBIDDEN: its quota is used up */
   /* out */

@@ -320,7 +320,7 @@ enum pmp_err pmp_op_verdict(struct pmp_writer *w, struct pmp_store_verdict *v,
   PMP_TRY(tally_room(w, v->rows, msg));
   struct pmp_tally *before = w->tally, *after = w->tally + v->rows;
   enum pmp_err err = tally_item(w, v, span, before, msg);
-  if (err == PMP_OK) err = pmp_writer_chunk(w, v->chunk, &v->data, &v->bytes, msg);
+  if (err == PMP_OK && !v->no_data) err = pmp_writer_chunk(w, v->chunk, &v->data, &v->bytes, msg);
   if (err == PMP_OK && (v->label = calloc(v->rows, sizeof *v->label)) == NULL)
     err = pmp_fail(msg, PMP_ENOMEM, "no memory for %u labels", v->rows);
   if (err != PMP_OK) goto out;
