@@ -1,7 +1,7 @@
 /* Tokens: who may do what, in DIR/tokens.json.
  *
  * A token is 256 random bits, shown once when it is made; the file keeps its keyed hash (BLAKE2b
- * under the key of DIR/token.key, mode 0600), the principal's name, its role, and when it ends.
+ * under the key of DIR/tokens.key, mode 0600), the principal's name, its role, and when it ends.
  * Whoever may write the folder may make and revoke tokens: no verb of the wire does. The daemon
  * looks whether the file changed and reads it again; a file that is there but cannot be read or
  * parsed lets nobody in.

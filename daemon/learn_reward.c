@@ -8,6 +8,7 @@
 
 #define FIT_AT_ONCE                                                                                \
   20 /* steps of the fit between two steps of the trainer: entries wait meanwhile */
+#define FIT_FIRST 200 /* before the first step: also after a resume, which begins anew */
 #define FIT_OWED_MAX 4000
 
 static enum pmp_err look_up(void *ctx, size_t n, const float *obs, const float *act, float *out) {
@@ -92,7 +93,8 @@ void pmp_learn_reward_score(struct pmp_learn *l, struct pmp_score_work *work) {
 
 void pmp_learn_reward_fit(struct pmp_learn *l) {
   if (l->reward_owed == 0) return;
-  const uint32_t steps = l->reward_owed < FIT_AT_ONCE ? (uint32_t)l->reward_owed : FIT_AT_ONCE;
+  const uint32_t most = pmp_reward_known(l->reward) ? FIT_AT_ONCE : FIT_FIRST;
+  const uint32_t steps = l->reward_owed < most ? (uint32_t)l->reward_owed : most;
   struct pmp_errmsg msg = {{0}};
   l->reward_owed -= steps;
   const enum pmp_err err = pmp_reward_fit(l->reward, pmp_trainer_compute(l->trainer), steps, &msg);
