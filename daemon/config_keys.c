@@ -239,7 +239,8 @@ static const struct pmp_config_key keys[] = {
     U(learner, streams, "4096", 1, 1e7, "Environments followed at once."),
     U(learner, threads, "1", 1, 256, "Threads of the products."),
     E(learner, precision, "float32", "float32|bf16", PMP_PRECISION_FLOAT32,
-      "What products multiply; bf16 needs a processor that does (AVX512-BF16 or AMX). All else is "
+      "What products multiply, but for the values that actions are ranked by, which stay float32; "
+      "bf16 needs a processor that does (AVX512-BF16 or AMX). All else is "
       "float32."),
     U(learner, core, "0", 0, 4096,
       "Processor core that the learner's thread keeps to, counted from 1; 0: any."),

@@ -111,6 +111,30 @@ static enum pmp_err price(struct pmp_trainer *t, struct pmp_trainer_work *w) {
 
 /* ---------------------------------------------------------------- judge critic */
 
+/* What actions are ranked by is multiplied in float32, whatever else is: values of actions at one
+ * state differ by less than bfloat16 rounds. */
+static enum pmp_err values_to_rank(struct pmp_trainer *t, size_t b, size_t per, const float *x,
+                                   const float *action, float *value) {
+  struct pmp_compute *compute = &t->compute;
+  struct pmp_compute exact;
+  if (compute->precision != PMP_PRECISION_FLOAT32) {
+    exact = *compute;
+    exact.precision = PMP_PRECISION_FLOAT32;
+    exact.pack = NULL;
+    exact.gemm_packed = NULL;
+    exact.worker = NULL;
+    compute = &exact;
+  }
+  const enum pmp_err err = pmp_critic_values(&t->critic, compute, t->buffer[PMP_BUFFER_CRITIC], b,
+                                             per, x, action, &t->arena, value);
+  if (compute == &exact) {
+    t->compute.calls = exact.calls;
+    t->compute.flops = exact.flops;
+    t->compute.busy_ns = exact.busy_ns;
+  }
+  return err;
+}
+
 /* Mean value of further actions of the reference: V(x) of label rule value. */
 static enum pmp_err baseline_of(struct pmp_trainer *t, struct pmp_trainer_work *w,
                                 float *baseline) {
@@ -122,8 +146,7 @@ static enum pmp_err baseline_of(struct pmp_trainer *t, struct pmp_trainer_work *
   if (action == NULL || value == NULL) return PMP_ENOMEM;
   PMP_TRY(pmp_dist_sample(dist, b, per, w->ref_head, &t->counters.action_rng, action));
   pmp_dist_action(dist, b * per, action, action);
-  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per, w->seen,
-                            action, &t->arena, value));
+  PMP_TRY(values_to_rank(t, b, per, w->seen, action, value));
   for (size_t x = 0; x < b; x++) {
     double sum = 0.0;
     for (size_t j = 0; j < per; j++) sum += (double)value[x * per + j];
@@ -170,8 +193,7 @@ static enum pmp_err judge_by_critic(struct pmp_trainer *t, struct pmp_trainer_wo
     return PMP_ENOMEM;
   PMP_TRY(pmp_dist_sample(dist, b, per, w->ref_head, &t->counters.action_rng, w->y));
   pmp_dist_action(dist, n, w->y, action);
-  PMP_TRY(pmp_critic_values(&t->critic, &t->compute, t->buffer[PMP_BUFFER_CRITIC], b, per, w->seen,
-                            action, &t->arena, value));
+  PMP_TRY(values_to_rank(t, b, per, w->seen, action, value));
   if (by_value) PMP_TRY(baseline_of(t, w, baseline));
   PMP_TRY(pmp_label_groups(c->label_rule, b, per, c->label_k, c->label_k_rejected, value, baseline,
                            w->verdict));

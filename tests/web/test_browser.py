@@ -324,7 +324,8 @@ class Browser(unittest.TestCase):
         page.keyboard.press("f")
         self.assertEqual(0.5, page.evaluate(f"{film}.playbackRate"))
         page.click(".as-numbers summary")
-        self.assertEqual(100, page.locator(".as-numbers tr").count())  # conditions and actions of 50 steps
+        # Conditions and actions of 50 steps.
+        page.wait_for_function("() => document.querySelectorAll('.as-numbers tr').length === 100")
         page.wait_for_function("() => document.querySelector('#wings video')?.readyState >= 3")  # the next one is decoded
         following = page.evaluate("document.querySelector('#wings video').src")
         page.keyboard.press("a")
