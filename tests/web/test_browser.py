@@ -123,7 +123,10 @@ class Browser(unittest.TestCase):
         page.wait_for_function(ALL_SENT, timeout=30000)
         self.judge(page, "s" * 9)
         page.wait_for_function(ALL_SENT)
-        self.assertEqual({("ada", "accept"): 20, ("ada", "reject"): 1, ("ada", "skip"): 9}, dict(self.counted("ada")))
+        counted = dict(self.counted("ada"))
+        # A key that is pressed while the page leases anew may find no item; what was given is kept once.
+        self.assertIn(counted.pop(("ada", "skip")), (8, 9))
+        self.assertEqual({("ada", "accept"): 20, ("ada", "reject"): 1}, counted)
 
     def test_verdicts_wait_for_the_network(self):
         self.daemon.append(16)
